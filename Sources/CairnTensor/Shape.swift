@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Sizes of a tensor, outermost first.
+
+/// The dimensions of a row-major tensor; `[]` is a scalar, a zero makes it empty.
+public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
+    public let dimensions: [Int]
+
+    public init(_ dimensions: [Int]) {
+        precondition(
+            dimensions.allSatisfy { $0 >= 0 }, "a dimension is at least 0, got \(dimensions)")
+        self.dimensions = dimensions
+    }
+
+    public init(arrayLiteral elements: Int...) { self.init(elements) }
+
+    public var rank: Int { dimensions.count }
+
+    /// The product of the dimensions.
+    ///
+    /// - Precondition: the product fits `Int`; readers check theirs with `checkedElementCount`.
+    public var elementCount: Int { dimensions.reduce(1, *) }
+
+    /// The product of the dimensions, or nil when it overflows.
+    public static func checkedElementCount(_ dimensions: [Int]) -> Int? {
+        if dimensions.contains(0) { return 0 }
+        var product = 1
+        for dimension in dimensions {
+            let (next, overflow) = product.multipliedReportingOverflow(by: dimension)
+            if overflow || dimension < 0 { return nil }
+            product = next
+        }
+        return product
+    }
+
+    public subscript(index: Int) -> Int { dimensions[index] }
+
+    public var description: String { "[" + dimensions.map(String.init).joined(separator: ", ") + "]" }
+}

@@ -1,0 +1,1 @@
+int cairn_placeholder(void); int cairn_placeholder(void) { return 0; }
