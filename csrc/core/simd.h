@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The 16-lane virtual vector that every kernel is written against.
+///
+/// One zmm, two ymm, four NEON registers or 16 scalars: the compiler lowers the same expression to
+/// whatever instruction set the enclosing `#pragma clang attribute push(target(...))` names. Every
+/// lane operation is an IEEE operation rounded once, so all builds give the same bits; multiply-add
+/// is always fused, and the only sum over lanes is the fixed tree of `v16_sum`.
+///
+/// Included once by each `core/build_*.c`, inside that build's target attribute.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#pragma STDC FP_CONTRACT OFF
+
+// Vectors pass between functions only where these are inlined, so there is no ABI to change.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#define CAIRN_INLINE static inline __attribute__((always_inline, unused))
+
+enum { LANES = 16 };
+
+typedef float v16 __attribute__((ext_vector_type(16)));
+typedef int32_t v16i __attribute__((ext_vector_type(16)));
+typedef float v16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+
+CAIRN_INLINE v16 v16_set(float x) { return (v16)(x); }
+CAIRN_INLINE v16 v16_zero(void) { return (v16)(0.0f); }
+CAIRN_INLINE v16 v16_load(const float *p) { return *(const v16_unaligned *)p; }
+CAIRN_INLINE void v16_store(float *p, v16 x) { *(v16_unaligned *)p = x; }
+
+/// The first `count` lanes from memory, the others 0. count < 16.
+CAIRN_INLINE v16 v16_load_first(const float *p, size_t count) {
+    float lanes[LANES] = {0};
+    memcpy(lanes, p, count * sizeof(float));
+    return v16_load(lanes);
+}
+
+/// Writes the first `count` lanes only.
+CAIRN_INLINE void v16_store_first(float *p, v16 x, size_t count) {
+    float lanes[LANES];
+    v16_store(lanes, x);
+    memcpy(p, lanes, count * sizeof(float));
+}
+
+/// a * b + c, rounded once.
+CAIRN_INLINE v16 v16_fma(v16 a, v16 b, v16 c) { return __builtin_elementwise_fma(a, b, c); }
+CAIRN_INLINE v16 v16_sqrt(v16 x) { return __builtin_elementwise_sqrt(x); }
+CAIRN_INLINE v16 v16_abs(v16 x) { return __builtin_elementwise_abs(x); }
+
+/// Lane by lane: where `mask` (0 or -1) is set a, elsewhere b. Comparisons give such masks.
+CAIRN_INLINE v16 v16_select(v16i mask, v16 a, v16 b) {
+    return (v16)((mask & (v16i)a) | (~mask & (v16i)b));
+}
+
+/// The larger of two; b when either is NaN.
+CAIRN_INLINE v16 v16_max(v16 a, v16 b) { return v16_select(a > b, a, b); }
+
+/// The sum of the lanes: halves are added until one is left.
+CAIRN_INLINE float v16_sum(v16 x) {
+    float lanes[LANES];
+    v16_store(lanes, x);
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    return lanes[0];
+}
+
+/// fma on single numbers.
+CAIRN_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
