@@ -62,8 +62,8 @@ static void attention_forward(const cairn_attention_head *head, size_t begin, si
     attention_tile tile = make_tile(head, scratch);
     set_ranges(head, begin, end, &tile);
     pack_rows(head, begin, &tile, head->q, tile.q);
-    memset(tile.out, 0, tile.rows * tile.width * sizeof(float));
-    memset(tile.partial, 0, tile.rows * LANES * sizeof(float));
+    clear_vectors(tile.out, tile.rows * tile.width);
+    clear_vectors(tile.partial, tile.rows * LANES);
     for (size_t i = 0; i < tile.rows; i++) tile.maxima[i] = -__builtin_inff();
     for (size_t i = tile.rows; i % LANES != 0; i++) tile.maxima[i] = tile.sums[i] = 0;
 
@@ -143,7 +143,7 @@ static void attention_backward(const cairn_attention_head *head, size_t query_ti
         set_ranges(head, begin, begin + (left < query_tile ? left : query_tile), &tile);
         pack_rows(head, begin, &tile, head->q, tile.q);
         load_gradients(head, begin, &tile);
-        memset(tile.out, 0, tile.rows * tile.width * sizeof(float));
+        clear_vectors(tile.out, tile.rows * tile.width);
         for (size_t first = tile.first_key / KEYS * KEYS; first < tile.last_key; first += KEYS)
             backward_tile(head, &tile, first,
                           tile.last_key - first < KEYS ? tile.last_key - first : KEYS);

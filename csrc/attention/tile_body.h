@@ -61,6 +61,10 @@ static void set_ranges(const cairn_attention_head *head, size_t begin, size_t en
     }
 }
 
+CAIRN_INLINE void clear_vectors(float *x, size_t count) {
+    for (size_t i = 0; i < count; i += LANES) v16_store(x + i, v16_zero());
+}
+
 /// Copies the rows of queries begin ..< begin + rows / group from [queries, heads * head_dim].
 static void pack_rows(const cairn_attention_head *head, size_t begin, const attention_tile *tile,
                       const float *source, float *rows) {
@@ -78,7 +82,8 @@ static void unpack_rows(const cairn_attention_head *head, size_t begin, const at
     for (size_t i = 0; i < tile->rows; i++) {
         float *row = destination + (begin + i / head->group) * head->query_stride
             + i % head->group * head->head_dim;
-        memcpy(row, rows + i * tile->width, head->head_dim * sizeof(float));
+        for (size_t j = 0; j < tile->width; j += LANES)
+            v16_store_some(row + j, v16_load(rows + i * tile->width + j), head->head_dim - j);
     }
 }
 
@@ -134,8 +139,14 @@ CAIRN_INLINE cairn_range row_range(const attention_tile *tile, size_t row, size_
 
 /// All-ones in the lanes j ..< j + 16 that lie in a range.
 CAIRN_INLINE v16i lanes_in_range(cairn_range range, size_t j) {
-    const v16i index = (v16i){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (int32_t)j;
-    return (index >= (int32_t)range.begin) & (index < (int32_t)range.end);
+    typedef int32_t v16i_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+    static const int32_t masks[3 * LANES] = {[LANES] = -1, -1, -1, -1, -1, -1, -1, -1,
+                                             -1,           -1, -1, -1, -1, -1, -1, -1};
+    const size_t skipped = range.begin > j ? range.begin - j : 0;
+    const size_t taken = range.end > j ? range.end - j : 0;
+    const int32_t *from = masks + LANES - (skipped < LANES ? skipped : LANES);
+    const int32_t *to = masks + 2 * LANES - (taken < LANES ? taken : LANES);
+    return *(const v16i_unaligned *)from & *(const v16i_unaligned *)to;
 }
 
 /// products[i, j] = rows[i, .] . keys[., j] for the keys j that some row of a block sees.
