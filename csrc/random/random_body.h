@@ -2,22 +2,39 @@
 /// The random kernels, written once; every build_*.c includes this file under its own target.
 
 typedef uint32_t v16u __attribute__((ext_vector_type(16)));
-typedef uint64_t v16w __attribute__((ext_vector_type(16)));
+typedef uint32_t v8u __attribute__((ext_vector_type(8)));
+typedef uint64_t v8w __attribute__((ext_vector_type(8)));
 
-/// Sixteen blocks of Philox4x32-10, in place: word w of block l is lane l of c[w].
-CAIRN_INLINE void philox_blocks(v16u c[4], uint64_t key) {
+/// Eight blocks of Philox4x32-10, in place: word w of block l is the low half of lane l of c[w].
+///
+/// The high halves hold whatever a product left there; no product reads them.
+CAIRN_INLINE void philox_eight(v8w c[4], uint64_t key) {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++) {
-        const v16w a = __builtin_convertvector(c[0], v16w) * 0xD2511F53u;
-        const v16w b = __builtin_convertvector(c[2], v16w) * 0xCD9E8D57u;
-        const v16u a_high = __builtin_convertvector(a >> 32, v16u);
-        const v16u b_high = __builtin_convertvector(b >> 32, v16u);
-        c[0] = b_high ^ c[1] ^ (v16u)(k0);
-        c[2] = a_high ^ c[3] ^ (v16u)(k1);
-        c[1] = __builtin_convertvector(b, v16u);
-        c[3] = __builtin_convertvector(a, v16u);
+        const v8w a = (c[0] & 0xffffffffu) * 0xD2511F53u, b = (c[2] & 0xffffffffu) * 0xCD9E8D57u;
+        c[0] = (b >> 32) ^ c[1] ^ (v8w)((uint64_t)k0);
+        c[2] = (a >> 32) ^ c[3] ^ (v8w)((uint64_t)k1);
+        c[1] = b;
+        c[3] = a;
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
+    }
+}
+
+/// Sixteen blocks with the counters (first + l, position, row, step); word w of block l in words[w].
+CAIRN_INLINE void philox_sixteen(uint32_t first, uint32_t position, uint32_t row, uint32_t step,
+                                 uint64_t key, v16u words[4]) {
+    const v8w lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+    v8w low[4] = {lanes + (v8w)((uint64_t)first), (v8w)((uint64_t)position),
+                  (v8w)((uint64_t)row), (v8w)((uint64_t)step)};
+    v8w high[4] = {low[0] + 8, low[1], low[2], low[3]};
+    philox_eight(low, key);
+    philox_eight(high, key);
+    for (size_t w = 0; w < 4; w++) {
+        const v8u a = __builtin_convertvector(low[w], v8u);
+        const v8u b = __builtin_convertvector(high[w], v8u);
+        words[w] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+                                           15);
     }
 }
 
@@ -40,13 +57,10 @@ CAIRN_INLINE void interleave_words(const v16u c[4], v16u features[4]) {
 static void dropout(uint64_t key, uint32_t step, int32_t threshold, float factor, size_t rows,
                     size_t width, const uint32_t *row_ids, const uint32_t *positions,
                     const float *x, float *y) {
-    const v16u lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (size_t t = 0; t < rows; t++, x += width, y += width)
         for (size_t j = 0; j < width; j += 4 * LANES) {
-            v16u words[4] = {lanes + (v16u)((uint32_t)(j / 4)), (v16u)(positions[t]),
-                             (v16u)(row_ids[t]), (v16u)(step)};
-            v16u features[4];
-            philox_blocks(words, key);
+            v16u words[4], features[4];
+            philox_sixteen((uint32_t)(j / 4), positions[t], row_ids[t], step, key, words);
             interleave_words(words, features);
             for (size_t i = 0; i < 4 && j + i * LANES < width; i++) {
                 const size_t at = j + i * LANES, left = width - at;
