@@ -52,7 +52,9 @@ static float *logits_of(size_t count) {
 }
 
 /// x - maximum is off by an ulp of 162, 1.6e-5 / 2 in each exponent; a sum adds count / 16 ulps.
-static double lost(size_t classes) { return 2e-5 + (double)(classes < 1024 ? classes : 1024) * 1e-8; }
+static double lost(size_t classes) {
+    return 2e-5 + (double)(classes < 1024 ? classes : 1024) * 1e-8;
+}
 
 static void check_softmax(size_t rows, size_t classes) {
     float *x = logits_of(rows * classes);

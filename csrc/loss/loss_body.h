@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The loss kernels, written once; every build_*.c includes this file under its own target.
 
-/// Elements whose terms are added per lane before they join the sum: bounds the rounding of long rows.
+/// Elements whose terms are added per lane before they join the sum: long rows round less.
 enum { SUM_BLOCK = 1024 };
 
 /// The maximum of a row; some number when the row holds a NaN, which its exponentials then show.
@@ -76,7 +76,7 @@ CAIRN_INLINE void smoothed_gradient(size_t classes, float factor, float share,
 /// One row of the cross-entropy:
 ///
 ///     loss  = h (m - x[y] + L) + s (sum of w (m - x) + W L),   h = (1 - e) w[y], s = e / classes,
-///     d[c]  = scale (p[c] (h + s W) - s w[c] - h [c = y]),     m the maximum, L = log sum e^(x - m)
+///     d[c]  = scale (p[c] (h + s W) - s w[c] - h [c = y]),  m the maximum, L = log sum e^(x - m)
 CAIRN_INLINE void cross_entropy_row(const cairn_cross_entropy_config *config, float weight_sum,
                                     size_t classes, const float *x, size_t target, float *loss,
                                     float *d) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Functions on 16 lanes: exponential, logarithm, sigmoid, tanh and the normal distribution.
 ///
-/// Polynomials are minimax fits (Remez) of this project. Largest errors over every 61st float of the
-/// range, in ulp of the true value (Tests/C/test_ops_math.c): exp 1.00, log 0.82, log1p 1.95,
+/// Polynomials are minimax fits (Remez) of this project. Largest errors over every 61st float of
+/// the range, in ulp of the true value (Tests/C/test_ops_math.c): exp 1.00, log 0.82, log1p 1.95,
 /// sigmoid 2.68, tanh 2.00, normal distribution 5.6 (3.4e-7 of the value); derivatives: sigmoid
 /// 4.8, tanh 4.8, normal density 2.7. Results below 2^-126 are 0.
 

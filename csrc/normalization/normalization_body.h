@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The normalization kernels, written once; every build_*.c includes this file under its own target.
+/// The normalization kernels, written once; included by every build_*.c under its own target.
 
 #include "math/gradient_body.h"
 

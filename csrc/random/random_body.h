@@ -21,7 +21,7 @@ CAIRN_INLINE void philox_eight(v8w c[4], uint64_t key) {
     }
 }
 
-/// Sixteen blocks with the counters (first + l, position, row, step); word w of block l in words[w].
+/// Sixteen blocks with the counters (first + l, position, row, step); words[w] has word w of each.
 CAIRN_INLINE void philox_sixteen(uint32_t first, uint32_t position, uint32_t row, uint32_t step,
                                  uint64_t key, v16u words[4]) {
     const v8w lanes = {0, 1, 2, 3, 4, 5, 6, 7};
