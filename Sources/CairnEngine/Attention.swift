@@ -71,7 +71,8 @@ package struct AttentionShape {
         _ operation: String
     ) {
         for array in queryArrays {
-            require(array.count, queries * heads * headDim, "count of q, o or a gradient", operation)
+            require(
+                array.count, queries * heads * headDim, "count of q, o or a gradient", operation)
         }
         for array in keyArrays {
             require(array.count, keys * kvHeads * headDim, "count of k, v or a gradient", operation)

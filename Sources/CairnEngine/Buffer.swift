@@ -56,7 +56,9 @@ package final class Buffer {
     ///
     /// - Precondition: the buffer was made with `init(borrowing:)`.
     package var weight: Weight {
-        guard let borrowed else { preconditionFailure("a buffer of \(byteCount) bytes has no shape") }
+        guard let borrowed else {
+            preconditionFailure("a buffer of \(byteCount) bytes has no shape")
+        }
         let shape = borrowed.shape
         let rows = shape.rank < 2 ? 1 : shape[0]
         let columns = shape.dimensions.dropFirst(shape.rank < 2 ? 0 : 1).reduce(1, *)
@@ -73,7 +75,8 @@ package final class Buffer {
     package func integers(offset: Int = 0, count: Int) -> Integers { view(offset, count) }
 
     private func view<Element>(_ offset: Int, _ count: Int) -> DeviceArray<Element> {
-        precondition(!isBorrowed, "a borrowed buffer of \(byteCount) bytes is only read, as a weight")
+        precondition(
+            !isBorrowed, "a borrowed buffer of \(byteCount) bytes is only read, as a weight")
         let elements = byteCount / MemoryLayout<Element>.stride
         precondition(
             offset >= 0 && count >= 0 && offset <= elements && count <= elements - offset,

@@ -37,7 +37,8 @@ public final class Context: @unchecked Sendable {
         case .outOfMemory: throw .outOfMemory(operation: "Context", bytes: nil)
         case .threadFailed: throw .threadsRefused(threads)
         case .invalidArgument:
-            preconditionFailure("cairn_context_create refused \(threads) threads, expected 1...1024")
+            preconditionFailure(
+                "cairn_context_create refused \(threads) threads, expected 1...1024")
         }
         guard let created else {
             preconditionFailure("cairn_context_create returned ok and no context")

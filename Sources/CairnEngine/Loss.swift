@@ -45,7 +45,9 @@ extension Context {
     ) throws(KernelError) {
         require(logits.count, targets.count * classes, "count of logits", "crossEntropy")
         require(losses.count, targets.count, "count of losses", "crossEntropy")
-        if let gradient { require(gradient.count, logits.count, "count of gradient", "crossEntropy") }
+        if let gradient {
+            require(gradient.count, logits.count, "count of gradient", "crossEntropy")
+        }
         if let weights = settings.classWeights {
             require(weights.count, classes, "count of classWeights", "crossEntropy")
         }

@@ -68,7 +68,8 @@ extension Context {
         require(bias.count, width, "count of bias", "layerNormForward")
         precondition(
             bias.dtype == weight.dtype,
-            "layerNormForward: the bias is \(bias.dtype.rawValue), expected \(weight.dtype.rawValue)")
+            "layerNormForward: the bias is \(bias.dtype.rawValue), expected \(weight.dtype.rawValue)"
+        )
         require(inverseDeviation.count, rows, "count of inverseDeviation", "layerNormForward")
         require(x.count, rows * width, "count of x", "layerNormForward")
         require(y.count, rows * width, "count of y", "layerNormForward")
@@ -106,7 +107,8 @@ extension Context {
         let (rows, width) = (partition.rows, dw.count)
         require(db.count, width, "count of db", "layerNormWeightGradient")
         require(mean.count, rows, "count of mean", "layerNormWeightGradient")
-        require(inverseDeviation.count, rows, "count of inverseDeviation", "layerNormWeightGradient")
+        require(
+            inverseDeviation.count, rows, "count of inverseDeviation", "layerNormWeightGradient")
         require(x.count, rows * width, "count of x", "layerNormWeightGradient")
         require(dy.count, rows * width, "count of dy", "layerNormWeightGradient")
         try run("layerNormWeightGradient") { backend, handle in
