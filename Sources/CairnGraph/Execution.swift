@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What an operation sees while a program runs: device memory for every name of the graph.
 
-package import CairnEngine
+import CairnEngine
 
 /// The batch on the device, and the memory of values, parameters and gradients.
 package final class Execution {
@@ -77,7 +77,7 @@ package final class Execution {
         guard let arena, let offset = plan?.offsets[value.id] else {
             preconditionFailure("value \(value.id) has no place in memory")
         }
-        return arena.floats(offset: offset, count: count(value.rows) * value.columns)
+        return arena.floats(offset: offset / 4, count: count(value.rows) * value.columns)
     }
 
     package func operand(_ value: Value) -> MatrixOperand {
@@ -87,9 +87,10 @@ package final class Execution {
     package func weight(_ parameter: ParameterReference) -> Weight {
         let entry = parameters.entry(parameter.name)
         let dimensions = parameter.dimensions
-        return entry.buffer.weight(
-            dtype: entry.dtype, rows: dimensions.count == 2 ? dimensions[0] : 1,
-            columns: dimensions.last!)
+        if entry.buffer.isBorrowed { return entry.buffer.weight }
+        return Weight(
+            entry.buffer.floats(count: parameter.elementCount),
+            rows: dimensions.count == 2 ? dimensions[0] : 1, columns: dimensions.last!)
     }
 
     /// A parameter kept in fp32.
@@ -110,7 +111,7 @@ package final class Execution {
     package func classTargets() -> Integers { classes.view }
     package func offsets(_ rows: RowSpace) -> [UInt32] { batch.offsets(in: rows) }
 
-    package func valueTargets(columns: Int) -> Floats { values.view }
+    package func valueTargets() -> Floats { values.view }
 
     package func partition(_ rows: RowSpace) -> Partition {
         Partition(
@@ -118,11 +119,12 @@ package final class Execution {
             suspends: batch.suspends)
     }
 
-    package func span(_ shape: AttentionShape, queries: RowSpace, keys: RowSpace) -> AttentionSpan {
-        AttentionSpan(
-            heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            headDimension: shape.headDimension, scale: shape.scale, isCausal: shape.isCausal,
-            window: shape.window, queryOffsets: batch.offsets(in: queries),
+    package func span(
+        _ layout: AttentionLayout, queries: RowSpace, keys: RowSpace
+    ) -> AttentionShape {
+        AttentionShape(
+            heads: layout.heads, kvHeads: layout.keyValueHeads, headDim: layout.headDimension,
+            scale: layout.scale, isCausal: layout.isCausal, window: layout.window, queryOffsets: batch.offsets(in: queries),
             keyOffsets: batch.offsets(in: keys), queryPositions: positions(queries))
     }
 
@@ -151,5 +153,5 @@ struct DeviceVector<Element: BitwiseCopyable> {
         count = elements.count
     }
 
-    var view: DeviceArray<Element> { buffer!.array(of: Element.self, count: count) }
+    var view: DeviceArray<Element> { buffer!.array(count: count) }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The contract of an operation: how rows move through it, its gradient, its kernel call.
 
-package import CairnEngine
+import CairnEngine
 
 /// How the rows of an input relate to the rows of the output.
 package enum RowRule: Sendable {

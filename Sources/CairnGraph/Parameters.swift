@@ -2,7 +2,7 @@
 /// The tensors of a model on the device: frozen ones borrowed, trainable ones owned in fp32.
 
 import CairnEngine
-public import CairnTensor
+import CairnTensor
 
 /// Parameters by name, shared by the programs of a model.
 public final class Parameters {
@@ -28,17 +28,26 @@ public final class Parameters {
     ///
     /// - Precondition: the type is fp32, bf16 or fp16.
     public func addFrozen(_ name: String, _ tensor: Tensor) throws(KernelError) {
+        if tensor.shape.rank < 2 {
+            // Vectors are small, and the epilogues read them in fp32.
+            return try own(name, tensor, isTrainable: false)
+        }
         entries[name] = Entry(
             dtype: tensor.dtype, dimensions: tensor.shape.dimensions,
-            buffer: try Buffer(borrowing: tensor, context: context), isTrainable: false)
+            buffer: Buffer(borrowing: tensor, context: context), isTrainable: false)
     }
 
     /// Adds a tensor that trains: a copy of its numbers in fp32.
     public func addTrainable(_ name: String, _ tensor: Tensor) throws(KernelError) {
+        try own(name, tensor, isTrainable: true)
+    }
+
+    private func own(_ name: String, _ tensor: Tensor, isTrainable: Bool) throws(KernelError) {
         let buffer = try Buffer(byteCount: tensor.elementCount * 4, context: context)
         entries[name] = Entry(
-            dtype: .f32, dimensions: tensor.shape.dimensions, buffer: buffer, isTrainable: true)
-        set(name, to: tensor.floats())
+            dtype: .f32, dimensions: tensor.shape.dimensions, buffer: buffer,
+            isTrainable: isTrainable)
+        tensor.floats().withUnsafeBytes { buffer.copyIn(from: $0) }
     }
 
     /// The numbers of a parameter that trains, copied to the host.
@@ -67,10 +76,9 @@ public final class Parameters {
         return entry
     }
 
-    /// The numbers of a parameter that trains, in place.
+    /// The numbers of a parameter that trains, or of a vector, in place.
     package func floats(_ name: String) -> Floats {
         let entry = entry(name)
-        precondition(entry.dtype == .f32, "\(name) is \(entry.dtype.rawValue), not F32")
         return entry.buffer.floats(count: entry.dimensions.reduce(1, *))
     }
 }

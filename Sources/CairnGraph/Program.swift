@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A graph made ready to run: passes applied, memory planned, gradients in place.
 
-public import CairnEngine
+import CairnEngine
 import CairnTensor
 
 /// What a model computes for a batch, and for training the gradient of every parameter that trains.
@@ -122,8 +122,8 @@ public final class Program {
             try node.operation.run(node, execution)
         }
         return Result(
-            outputs: outputs.map { execution.matrix($0).toArray() },
-            losses: losses.map { execution.matrix($0).toArray() } ?? [])
+            outputs: outputs.map { execution.context.read(execution.matrix($0)) },
+            losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
     }
 
     /// An accumulating operation whose earlier sum is still read elsewhere starts from a copy.
@@ -151,7 +151,7 @@ public final class Program {
         for slot in slots.sorted(by: { $0.use < $1.use }) {
             let sum = execution.gradients[slot]!.sum
             if let first = result[slot.parameter.name] {
-                try execution.context.add(first, scale: 1, sum, into: first)
+                try execution.context.add(first, sum, into: first)
             } else {
                 result[slot.parameter.name] = sum
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a graph is made of: symbolic matrices, the rows they have, parameters they read.
 
-public import CairnEngine
+import CairnEngine
 
 /// A set of rows whose number is known only when a batch comes.
 public enum RowSpace: String, Hashable, Sendable, CaseIterable {

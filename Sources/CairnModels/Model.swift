@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a model is: parameters with names and shapes, and a way to record itself.
 
-public import CairnGraph
+import CairnGraph
 
 /// Anything that turns a batch into logits.
 public protocol Model: Sendable {

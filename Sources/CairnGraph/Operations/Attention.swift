@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Attention over packed sequences and rotary position embedding.
 
-package import CairnEngine
+import CairnEngine
 
 /// How the heads of an attention layer are cut and what they may see.
-package struct AttentionShape: Hashable, Sendable {
+package struct AttentionLayout: Hashable, Sendable {
     package let heads: Int
     package let keyValueHeads: Int
     package let headDimension: Int
@@ -28,7 +28,7 @@ package struct AttentionShape: Hashable, Sendable {
 
 /// o = softmax(scale * q k^T + mask) v. Outputs: o, and the log of each row's sum per head.
 struct Attention: Operation {
-    let shape: AttentionShape
+    let shape: AttentionLayout
 
     var rowRules: [RowRule] { [.follows, .whole, .whole] }
 
@@ -44,7 +44,7 @@ struct Attention: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let (q, k, v) = (node.inputs[0], node.inputs[1], node.inputs[2])
-        try execution.context.attention(
+        try execution.context.attentionForward(
             execution.span(shape, queries: q.rows, keys: k.rows), q: execution.matrix(q),
             k: execution.matrix(k), v: execution.matrix(v),
             into: execution.matrix(node.outputs[0]), logSums: execution.matrix(node.outputs[1]))
@@ -53,15 +53,15 @@ struct Attention: Operation {
 
 /// Inputs: q, k, v, o, log sums, d_o. Outputs: dq, dk, dv.
 struct AttentionGradient: Operation {
-    let shape: AttentionShape
+    let shape: AttentionLayout
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let inputs = node.inputs.map { execution.matrix($0) }
-        try execution.context.attentionGradient(
+        try execution.context.attentionBackward(
             execution.span(shape, queries: node.inputs[0].rows, keys: node.inputs[1].rows),
             q: inputs[0], k: inputs[1], v: inputs[2], o: inputs[3], logSums: inputs[4],
-            dO: inputs[5], dq: execution.matrix(node.outputs[0]),
-            dk: execution.matrix(node.outputs[1]), dv: execution.matrix(node.outputs[2]))
+            dO: inputs[5], intoQ: execution.matrix(node.outputs[0]),
+            k: execution.matrix(node.outputs[1]), v: execution.matrix(node.outputs[2]))
     }
 }
 
@@ -98,7 +98,7 @@ extension Graph {
     ///
     /// Shapes: q, o [rows, heads * head_dim]; k, v [tokens, kv_heads * head_dim].
     package mutating func attention(
-        _ shape: AttentionShape, q: Value, k: Value, v: Value
+        _ shape: AttentionLayout, q: Value, k: Value, v: Value
     ) -> Value {
         let width = shape.keyValueHeads * shape.headDimension
         precondition(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Weight-decomposed LoRA: row norms of the adapted weight, and the magnitude per column.
 
-package import CairnEngine
+import CairnEngine
 
 /// norm[o] = ||W[o] + scaling * (B A)[o]||, a constant of the backward pass.
 struct DoRANorm: Operation {
@@ -15,8 +15,8 @@ struct DoRANorm: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         try execution.context.doraNorm(
-            weight: execution.weight(weight), a: execution.vector(pair.a),
-            b: execution.vector(pair.b), rank: pair.rank, scaling: pair.scaling,
+            execution.weight(weight), a: execution.vector(pair.a),
+            b: execution.vector(pair.b), rank: pair.rank, scale: pair.scaling,
             into: execution.matrix(node.outputs[0]))
     }
 }
@@ -47,7 +47,7 @@ struct ScaleColumns: Operation {
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.scaleColumns(
+        try execution.context.scaleColumnsForward(
             execution.matrix(node.inputs[0]), numerator: execution.vector(magnitude),
             denominator: execution.matrix(node.inputs[1]), bias: bias.map { execution.vector($0) },
             into: execution.matrix(node.outputs[0]))
@@ -61,7 +61,7 @@ struct ScaleColumnsGradient: Operation {
     var parameters: [ParameterReference] { [magnitude] }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.scaleColumnsGradient(
+        try execution.context.scaleColumnsBackward(
             dy: execution.matrix(node.inputs[0]), numerator: execution.vector(magnitude),
             denominator: execution.matrix(node.inputs[1]),
             into: execution.matrix(node.outputs[0]))
@@ -76,9 +76,9 @@ struct MagnitudeGradient: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
-        try execution.context.magnitudeGradient(
-            execution.partition(dy.rows), width: dy.columns, dy: execution.matrix(dy),
-            z: execution.matrix(node.inputs[1]), denominator: execution.matrix(node.inputs[2]),
+        try execution.context.scaleColumnsGradient(
+            dy: execution.matrix(dy), z: execution.matrix(node.inputs[1]),
+            denominator: execution.matrix(node.inputs[2]), partition: execution.partition(dy.rows),
             into: execution.gradient(slot))
     }
 }

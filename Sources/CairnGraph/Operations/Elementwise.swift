@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Operations on one element at a time: sums, activations, the gated unit, dropout.
 
-package import CairnEngine
+import CairnEngine
 
 /// y = a + scale * b.
 struct Add: Operation {
@@ -21,7 +21,7 @@ struct Add: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         try execution.context.add(
-            execution.matrix(node.inputs[0]), scale: scale, execution.matrix(node.inputs[1]),
+            execution.matrix(node.inputs[0]), execution.matrix(node.inputs[1]), scale: scale,
             into: execution.matrix(node.outputs[0]))
     }
 }
@@ -77,7 +77,7 @@ struct Activate: Operation {
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.activation(
+        try execution.context.activationForward(
             function, execution.matrix(node.inputs[0]), into: execution.matrix(node.outputs[0]))
     }
 }
@@ -87,8 +87,8 @@ struct ActivateGradient: Operation {
     let function: Activation
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.activationGradient(
-            function, x: execution.matrix(node.inputs[0]), dy: execution.matrix(node.inputs[1]),
+        try execution.context.activationBackward(
+            function, execution.matrix(node.inputs[0]), dy: execution.matrix(node.inputs[1]),
             into: execution.matrix(node.outputs[0]))
     }
 }
@@ -110,7 +110,7 @@ struct Gate: Operation {
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.gated(
+        try execution.context.gatedForward(
             function, gate: execution.matrix(node.inputs[0]), up: execution.matrix(node.inputs[1]),
             into: execution.matrix(node.outputs[0]))
     }
@@ -121,15 +121,15 @@ struct GateGradient: Operation {
     let function: Activation
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.gatedGradient(
+        try execution.context.gatedBackward(
             function, gate: execution.matrix(node.inputs[0]), up: execution.matrix(node.inputs[1]),
-            dy: execution.matrix(node.inputs[2]), dGate: execution.matrix(node.outputs[0]),
-            dUp: execution.matrix(node.outputs[1]))
+            dy: execution.matrix(node.inputs[2]), intoGate: execution.matrix(node.outputs[0]),
+            up: execution.matrix(node.outputs[1]))
     }
 }
 
 /// y = x * keep / (1 - p): the mask depends on seed, site, step, row, token and feature only.
-struct Dropout: Operation {
+struct DropoutOperation: Operation {
     let probability: Float
     let key: UInt64
 
@@ -144,8 +144,8 @@ struct Dropout: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let x = node.inputs[0]
         try execution.context.dropout(
-            execution.matrix(x), width: x.columns, probability: probability, key: key,
-            step: execution.step, rowIDs: execution.rowIDs(x.rows),
+            Dropout(probability: probability, key: key, step: execution.step),
+            execution.matrix(x), width: x.columns, rowIDs: execution.rowIDs(x.rows),
             positions: execution.positions(x.rows), into: execution.matrix(node.outputs[0]))
     }
 }
@@ -189,6 +189,6 @@ extension Graph {
         if probability == 0 { return x }
         let key = Context.dropoutKey(seed: seed, site: site)
         return record(
-            Dropout(probability: probability, key: key), [x], [(x.rows, x.columns)])[0]
+            DropoutOperation(probability: probability, key: key), [x], [(x.rows, x.columns)])[0]
     }
 }

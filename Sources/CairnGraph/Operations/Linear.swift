@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Linear layers with an optional LoRA pair, and their gradients.
 
-package import CairnEngine
+import CairnEngine
 
 /// A LoRA pair beside a weight: scaling * (x A^T) B^T, with A [rank, in] and B [out, rank].
 package struct LoRAPair: Hashable, Sendable {
@@ -66,20 +66,20 @@ struct Linear: Operation {
         let x = node.inputs[0]
         let rows = execution.count(x.rows)
         let y = execution.matrix(node.outputs[0])
-        var second: (MatrixOperand, MatrixOperand)?
+        var second: (a: MatrixOperand, b: MatrixOperand)?
         if let pair {
             let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
             try execution.context.matmul(
-                execution.operand(adapterInput), execution.weight(pair.a).operand(transposed: true),
+                execution.operand(adapterInput), .weight(execution.weight(pair.a), transposed: true),
                 scale: pair.scaling, precision: execution.precision,
                 into: execution.matrix(node.outputs[1]))
             second = (
                 .rows(execution.matrix(node.outputs[1]), rows: rows, columns: pair.rank),
-                execution.weight(pair.b).operand(transposed: true)
+                .weight(execution.weight(pair.b), transposed: true)
             )
         }
         try execution.context.matmul(
-            execution.operand(x), execution.weight(weight).operand(transposed: true),
+            execution.operand(x), .weight(execution.weight(weight), transposed: true),
             second: second, bias: bias.map { execution.vector($0) },
             precision: execution.precision, into: y)
     }
@@ -94,7 +94,7 @@ struct AdapterGradient: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         try execution.context.matmul(
-            execution.operand(node.inputs[0]), execution.weight(b).operand(transposed: false),
+            execution.operand(node.inputs[0]), .weight(execution.weight(b)),
             scale: scaling, precision: execution.precision,
             into: execution.matrix(node.outputs[0]))
     }
@@ -113,10 +113,10 @@ struct InputGradient: Operation, Accumulating {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let second = a.map {
-            (execution.operand(node.inputs[1]), execution.weight($0).operand(transposed: false))
+            (a: execution.operand(node.inputs[1]), b: MatrixOperand.weight(execution.weight($0)))
         }
         try execution.context.matmul(
-            execution.operand(node.inputs[0]), execution.weight(weight).operand(transposed: false),
+            execution.operand(node.inputs[0]), .weight(execution.weight(weight)),
             second: second, accumulate: accumulates, precision: execution.precision,
             into: execution.matrix(node.outputs[0]))
     }
@@ -132,9 +132,9 @@ struct WeightGradient: Operation {
         let dy = node.inputs[0]
         let x = node.inputs[1]
         try execution.context.matmulGradient(
-            execution.partition(dy.rows), outputs: dy.columns, inputs: x.columns,
-            dy: execution.matrix(dy), x: execution.matrix(x), precision: execution.precision,
-            into: execution.gradient(slot))
+            dy: execution.matrix(dy), x: execution.matrix(x), outputs: dy.columns,
+            inputs: x.columns, partition: execution.partition(dy.rows),
+            precision: execution.precision, into: execution.gradient(slot))
     }
 }
 
@@ -147,7 +147,7 @@ struct BiasGradient: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
         try execution.context.biasGradient(
-            execution.partition(dy.rows), width: dy.columns, dy: execution.matrix(dy),
+            dy: execution.matrix(dy), partition: execution.partition(dy.rows),
             into: execution.gradient(slot))
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Losses: one number per row, with the gradient of the logits; and softmax for prediction.
 
-package import CairnEngine
+import CairnEngine
 
 /// How logits are compared with what the batch says.
 public enum Loss: Sendable, Hashable {
@@ -29,18 +29,19 @@ struct LossOperation: Operation {
         switch loss {
         case .crossEntropy(_, let smoothing, let ignored):
             try execution.context.crossEntropy(
-                logits, classes: columns, targets: execution.classTargets(),
-                classWeights: weights.map { execution.constant($0) }, labelSmoothing: smoothing,
-                ignoreIndex: ignored, scale: execution.lossScale, losses: losses,
-                gradient: gradient)
+                CrossEntropy(
+                    classWeights: weights.map { execution.constant($0) },
+                    labelSmoothing: smoothing, ignoreIndex: ignored),
+                logits: logits, classes: columns, targets: execution.classTargets(),
+                scale: execution.lossScale, into: losses, gradient: gradient)
         case .binaryCrossEntropy:
             try execution.context.binaryCrossEntropy(
-                logits, columns: columns, targets: execution.valueTargets(columns: columns),
-                scale: execution.lossScale, losses: losses, gradient: gradient)
+                logits: logits, targets: execution.valueTargets(), scale: execution.lossScale,
+                into: losses, gradient: gradient)
         case .squaredError:
             try execution.context.squaredError(
-                logits, columns: columns, targets: execution.valueTargets(columns: columns),
-                scale: execution.lossScale, losses: losses, gradient: gradient)
+                logits, targets: execution.valueTargets(), scale: execution.lossScale,
+                into: losses, gradient: gradient)
         }
     }
 }

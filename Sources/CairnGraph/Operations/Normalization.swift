@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// RMSNorm and LayerNorm, and their gradients.
 
-package import CairnEngine
+import CairnEngine
 
 /// y = x / rms(x) * w over each run of `width` columns. Outputs: y, and 1 / rms per run.
 struct RMSNorm: Operation {
@@ -27,7 +27,7 @@ struct RMSNorm: Operation {
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.rmsNorm(
+        try execution.context.rmsNormForward(
             execution.matrix(node.inputs[0]), weight: execution.weight(weight), epsilon: epsilon,
             into: execution.matrix(node.outputs[0]),
             inverseRMS: execution.matrix(node.outputs[1]))
@@ -40,8 +40,8 @@ struct RMSNormGradient: Operation {
     var parameters: [ParameterReference] { [weight] }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.rmsNormGradient(
-            x: execution.matrix(node.inputs[0]), weight: execution.weight(weight),
+        try execution.context.rmsNormBackward(
+            execution.matrix(node.inputs[0]), weight: execution.weight(weight),
             inverseRMS: execution.matrix(node.inputs[1]), dy: execution.matrix(node.inputs[2]),
             into: execution.matrix(node.outputs[0]))
     }
@@ -56,9 +56,9 @@ struct RMSNormWeightGradient: Operation {
         let x = node.inputs[0]
         let width = slot.parameter.elementCount
         try execution.context.rmsNormWeightGradient(
-            execution.partition(x.rows), repeats: x.columns / width, width: width,
-            x: execution.matrix(x), inverseRMS: execution.matrix(node.inputs[1]),
-            dy: execution.matrix(node.inputs[2]), into: execution.gradient(slot))
+            execution.matrix(x), inverseRMS: execution.matrix(node.inputs[1]),
+            dy: execution.matrix(node.inputs[2]), repeats: x.columns / width,
+            partition: execution.partition(x.rows), into: execution.gradient(slot))
     }
 }
 
@@ -88,7 +88,7 @@ struct LayerNorm: Operation {
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.layerNorm(
+        try execution.context.layerNormForward(
             execution.matrix(node.inputs[0]), weight: execution.weight(weight),
             bias: execution.weight(bias), epsilon: epsilon,
             into: execution.matrix(node.outputs[0]), mean: execution.matrix(node.outputs[1]),
@@ -102,8 +102,8 @@ struct LayerNormGradient: Operation {
     var parameters: [ParameterReference] { [weight] }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.layerNormGradient(
-            x: execution.matrix(node.inputs[0]), weight: execution.weight(weight),
+        try execution.context.layerNormBackward(
+            execution.matrix(node.inputs[0]), weight: execution.weight(weight),
             mean: execution.matrix(node.inputs[1]),
             inverseDeviation: execution.matrix(node.inputs[2]),
             dy: execution.matrix(node.inputs[3]), into: execution.matrix(node.outputs[0]))
@@ -119,10 +119,10 @@ struct LayerNormWeightGradient: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let x = node.inputs[0]
         try execution.context.layerNormWeightGradient(
-            execution.partition(x.rows), width: x.columns, x: execution.matrix(x),
-            mean: execution.matrix(node.inputs[1]),
+            execution.matrix(x), mean: execution.matrix(node.inputs[1]),
             inverseDeviation: execution.matrix(node.inputs[2]),
-            dy: execution.matrix(node.inputs[3]), weight: execution.gradient(weight),
+            dy: execution.matrix(node.inputs[3]), partition: execution.partition(x.rows),
+            intoWeight: execution.gradient(weight),
             bias: execution.gradient(bias))
     }
 }

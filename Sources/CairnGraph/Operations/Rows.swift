@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Inputs of a graph, and operations that pick and average rows.
 
-package import CairnEngine
+import CairnEngine
 
 /// Which integers of the batch an embedding reads.
 package enum IndexInput: Hashable, Sendable {
@@ -26,8 +26,8 @@ struct Embedding: Operation {
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        try execution.context.embedding(
-            execution.indices(index), table: execution.weight(table),
+        try execution.context.embeddingForward(
+            ids: execution.indices(index), table: execution.weight(table),
             into: execution.matrix(node.outputs[0]))
     }
 }
@@ -41,9 +41,9 @@ struct EmbeddingGradient: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
         try execution.context.embeddingGradient(
-            execution.partition(dy.rows), width: dy.columns,
-            vocabulary: slot.parameter.dimensions[0], ids: execution.indices(index),
-            dy: execution.matrix(dy), into: execution.gradient(slot))
+            ids: execution.indices(index), dy: execution.matrix(dy),
+            vocabulary: slot.parameter.dimensions[0], width: dy.columns,
+            partition: execution.partition(dy.rows), into: execution.gradient(slot))
     }
 }
 
@@ -68,7 +68,7 @@ struct SelectRows: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let (x, y) = (node.inputs[0], node.outputs[0])
         try execution.context.gatherRows(
-            execution.matrix(x), width: x.columns, indices: execution.selection(y.rows),
+            execution.matrix(x), indices: execution.selection(y.rows), width: x.columns,
             into: execution.matrix(y))
     }
 }
@@ -78,7 +78,7 @@ struct PlaceRows: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let (dy, dx) = (node.inputs[0], node.outputs[0])
         try execution.context.scatterRows(
-            execution.matrix(dy), width: dy.columns, indices: execution.selection(dy.rows),
+            dy: execution.matrix(dy), indices: execution.selection(dy.rows), width: dy.columns,
             into: execution.matrix(dx))
     }
 }
@@ -94,8 +94,8 @@ struct MeanRows: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let (x, y) = (node.inputs[0], node.outputs[0])
-        try execution.context.meanRows(
-            execution.matrix(x), width: x.columns, offsets: execution.offsets(x.rows),
+        try execution.context.meanRowsForward(
+            execution.matrix(x), offsets: execution.offsets(x.rows), width: x.columns,
             into: execution.matrix(y))
     }
 }
@@ -103,8 +103,8 @@ struct MeanRows: Operation {
 struct MeanRowsGradient: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let (dy, dx) = (node.inputs[0], node.outputs[0])
-        try execution.context.meanRowsGradient(
-            dy: execution.matrix(dy), width: dy.columns, offsets: execution.offsets(dx.rows),
+        try execution.context.meanRowsBackward(
+            dy: execution.matrix(dy), offsets: execution.offsets(dx.rows), width: dy.columns,
             into: execution.matrix(dx))
     }
 }

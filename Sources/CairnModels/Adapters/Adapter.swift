@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// LoRA: which layers get a pair, how large it is, how it starts.
 
-public import CairnTensor
+import CairnTensor
 import CairnGraph
 import Foundation
 

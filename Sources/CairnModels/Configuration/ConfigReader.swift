@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Typed access to a configuration file, with errors that name the key.
 
-package import CairnFormats
+import CairnFormats
 
 /// A JSON object from a file: every getter says which key was wrong, and how.
 package struct ConfigReader {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A transformer's config.json, in the spellings of transformers 4 and 5.
 
-package import CairnFormats
-package import CairnGraph
+import CairnFormats
+import CairnGraph
 
 /// The model families that Cairn computes.
 public enum ModelFamily: String, CaseIterable, Sendable {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The decoder graph of Qwen2, Qwen3, Llama and Mistral; config.json says which.
 
-public import CairnGraph
+import CairnGraph
 
 /// A causal transformer: pre-norm blocks of attention and a gated feed-forward layer.
 ///
@@ -130,7 +130,7 @@ struct DecoderLayer: Layer {
         k = recorder.rope(
             k, heads: c.keyValueHeadCount, half: half, positions: c.maximumPositions, c.rope)
         let attended = recorder.graph.attention(
-            AttentionShape(
+            AttentionLayout(
                 heads: c.headCount, keyValueHeads: c.keyValueHeadCount,
                 headDimension: c.headDimension, scale: 1 / Float(c.headDimension).squareRoot(),
                 isCausal: true, window: window), q: q, k: k, v: v)

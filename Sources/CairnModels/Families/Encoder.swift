@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The encoder graph of BERT and RoBERTa.
 
-public import CairnGraph
+import CairnGraph
 
 /// A bidirectional transformer: post-norm blocks, the first token pooled.
 ///
@@ -136,7 +136,7 @@ struct EncoderLayer: Layer {
         let k = key(x, &recorder)
         let v = value(x, &recorder)
         let attended = recorder.graph.attention(
-            AttentionShape(
+            AttentionLayout(
                 heads: c.headCount, keyValueHeads: c.headCount, headDimension: c.headDimension,
                 scale: 1 / Float(c.headDimension).squareRoot(), isCausal: false),
             q: q, k: k, v: v)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Layers: values with named parameters that record themselves into a graph.
 
-public import CairnGraph
+import CairnGraph
 
 /// How the numbers of a parameter start when no file has them.
 public enum Initialization: Sendable, Equatable {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A stack of layers, written as a list.
 
-public import CairnGraph
+import CairnGraph
 
 /// Layers one after the other, named as torch.nn.Sequential names them: `0.weight`, `2.bias`.
 ///
