@@ -70,7 +70,8 @@ public struct SHA256: Sendable {
     // MARK: The compression function
 
     /// Takes whole blocks of 64 bytes.
-    private static func compress(_ blocks: UnsafeRawBufferPointer, into state: inout SIMD8<UInt32>) {
+    private static func compress(_ blocks: UnsafeRawBufferPointer, into state: inout SIMD8<UInt32>)
+    {
         var current = state
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { w in
             roundConstants.withUnsafeBufferPointer { k in

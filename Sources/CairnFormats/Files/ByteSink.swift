@@ -11,12 +11,10 @@ public protocol ByteSink {
 
 extension ByteSink {
     public mutating func write(_ data: Data) throws(FormatError) {
-        for region in data.regions {
-            let result = region.withUnsafeBytes { bytes in
-                Result { () throws(FormatError) in try write(bytes) }
-            }
-            try result.get()
+        let result = data.withUnsafeBytes { bytes in
+            Result { () throws(FormatError) in try write(bytes) }
         }
+        try result.get()
     }
 }
 

@@ -5,7 +5,8 @@ import Foundation
 
 /// Replaces a file in one step: written beside it, brought to the medium, renamed over it.
 public enum DurableFile {
-    /// Fails with the target as it was; nothing is left beside it.
+    /// Fails with the target as it was, and nothing left beside it; but where the last step fails,
+    /// which brings the renaming to the medium, the new file is in place.
     public static func write(_ data: Data, to url: URL) throws(FormatError) {
         try write(data, to: url, files: SystemFiles())
     }

@@ -133,9 +133,10 @@ package struct SystemFiles: FileOperations {
     }
 
     #if !canImport(Darwin)
-        private typealias RenameAt2 = @convention(c) (
-            Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
-        ) -> Int32
+        private typealias RenameAt2 =
+            @convention(c) (
+                Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
+            ) -> Int32
 
         /// Looked up, because the header hides it behind a macro and older C libraries lack it.
         private static let renameat2 = dlsym(nil, "renameat2").map {
