@@ -24,6 +24,9 @@ public final class Parameters {
         entries.filter { $0.value.isTrainable }.keys.sorted()
     }
 
+    /// The shape of a parameter.
+    public func dimensions(of name: String) -> [Int] { entry(name).dimensions }
+
     /// Adds a tensor that is only read; its bytes are borrowed where the device can.
     ///
     /// - Precondition: the type is fp32, bf16 or fp16.

@@ -110,6 +110,24 @@ extension Graph {
             Attention(shape: shape), [q, k, v], [(q.rows, q.columns), (q.rows, shape.heads)])[0]
     }
 
+    /// cos and sin of position times frequency, [positions, frequencies], kept as constants.
+    package mutating func ropeTables(
+        positions: Int, frequencies: [Double]
+    ) -> (cosine: Constant, sine: Constant) {
+        let table = ropeTable(positions: positions, frequencies: frequencies)
+        return (constant(table.cosine), constant(table.sine))
+    }
+
+    /// base^exponent by the engine's own exponential and logarithm, the same on every machine.
+    package static func power(_ base: Double, _ exponent: Double) -> Double {
+        CairnEngine.power(base, exponent)
+    }
+
+    /// cos(2 pi x) in double by the engine's own polynomials, rounded to fp32.
+    package static func cosine(ofTurns x: Double) -> Double {
+        Double(ropeTable(positions: 2, frequencies: [2 * Double.pi * x]).cosine[1])
+    }
+
     /// Rotary position embedding, half-split; the tables are [positions, half].
     package mutating func rope(
         _ x: Value, heads: Int, half: Int, cosine: Constant, sine: Constant

@@ -9,6 +9,12 @@ package struct LoRAPair: Hashable, Sendable {
     package let b: ParameterReference
     package let scaling: Float
 
+    package init(a: ParameterReference, b: ParameterReference, scaling: Float) {
+        self.a = a
+        self.b = b
+        self.scaling = scaling
+    }
+
     package var rank: Int { a.dimensions[0] }
 }
 

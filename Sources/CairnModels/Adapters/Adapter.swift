@@ -101,11 +101,11 @@ public struct Adapter: Sendable, Equatable {
         orderedModules = matched
     }
 
-    func pair(for layer: Linear, isTrainable: Bool) -> LoRAPair {
+    func pair(for layer: Linear) -> LoRAPair {
         let rank = configuration.rank
         func reference(_ name: String, _ dimensions: [Int]) -> ParameterReference {
             ParameterReference(
-                name: layer.name + name, dimensions: dimensions, isTrainable: isTrainable)
+                name: layer.name + name, dimensions: dimensions, isTrainable: true)
         }
         return LoRAPair(
             a: reference(".lora_A.weight", [rank, layer.inputs]),
@@ -113,10 +113,10 @@ public struct Adapter: Sendable, Equatable {
             scaling: configuration.scaling)
     }
 
-    func magnitude(for layer: Linear, isTrainable: Bool) -> ParameterReference {
+    func magnitude(for layer: Linear) -> ParameterReference {
         ParameterReference(
             name: layer.name + ".lora_magnitude_vector", dimensions: [layer.outputs],
-            isTrainable: isTrainable)
+            isTrainable: true)
     }
 
     /// The tensors of the adapter, with how they start: A uniform within 1/sqrt(in), as PEFT's
@@ -124,7 +124,7 @@ public struct Adapter: Sendable, Equatable {
     /// only the caller, who has the weights, can set.
     public func parameters(of model: some Model) -> [ParameterSpecification] {
         model.linearLayers.filter { modules.contains($0.name) }.flatMap { layer in
-            let pair = pair(for: layer, isTrainable: true)
+            let pair = pair(for: layer)
             let bound = 1 / Float(layer.inputs).squareRoot()
             return [
                 ParameterSpecification(pair.a.name, pair.a.dimensions, .uniform(bound: bound)),
@@ -133,7 +133,7 @@ public struct Adapter: Sendable, Equatable {
                 + (configuration.usesDoRA
                     ? [
                         ParameterSpecification(
-                            magnitude(for: layer, isTrainable: true).name, [layer.outputs], .ones)
+                            magnitude(for: layer).name, [layer.outputs], .ones)
                     ] : [])
         }
     }

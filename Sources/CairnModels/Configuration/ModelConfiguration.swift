@@ -103,17 +103,21 @@ public struct ModelConfiguration: Sendable {
         normEpsilon = Float(epsilon)
         padTokenID = try Self.padToken(config)
         activation = try Self.activation(config, family)
-        rope = try family.isEncoder
-            ? RopeConfiguration(theta: 1, scaling: .none) : Self.rope(config)
+        if family.isEncoder {
+            rope = RopeConfiguration(theta: 1, scaling: .none)
+        } else {
+            rope = try Self.rope(config)
+        }
         // Encoders tie only a language head that classification leaves out; Llama unties.
         tiesEmbeddings = try config.bool(
             "tie_word_embeddings", default: family.isEncoder)
         let attentionBias = try config.bool("attention_bias", default: false)
         hasQueryBias = family == .qwen2 || family.isEncoder || attentionBias
         hasOutputBias = family.isEncoder || (attentionBias && family != .qwen2)
-        hasFeedForwardBias = try family.isEncoder || config.bool("mlp_bias", default: false)
+        let feedForwardBias = try config.bool("mlp_bias", default: false)
+        hasFeedForwardBias = family.isEncoder || feedForwardBias
         windows = try Self.windows(config, family, layerCount)
-        typeVocabularySize = try family.isEncoder ? config.size("type_vocab_size", default: 2) : 0
+        typeVocabularySize = family.isEncoder ? try config.size("type_vocab_size", default: 2) : 0
         labels = try Self.labels(config)
     }
 
@@ -190,8 +194,11 @@ public struct ModelConfiguration: Sendable {
     /// both stand, the newer wins, as in transformers.
     private static func rope(_ config: ConfigReader) throws(ModelError) -> RopeConfiguration {
         let parameters = try config.nested("rope_parameters")
-        let scaling = try parameters ?? config.nested("rope_scaling")
-        let theta = try parameters?.number("rope_theta") ?? config.number("rope_theta") ?? 10_000
+        var scaling = parameters
+        if scaling == nil { scaling = try config.nested("rope_scaling") }
+        var given = try parameters?.number("rope_theta")
+        if given == nil { given = try config.number("rope_theta") }
+        let theta = given ?? 10_000
         guard theta > 0 else {
             throw .badValue(
                 file: config.file, key: "rope_theta", expected: "a positive number",
@@ -199,7 +206,9 @@ public struct ModelConfiguration: Sendable {
         }
         guard let scaling else { return RopeConfiguration(theta: theta, scaling: .none) }
         try scaling.refuse("partial_rotary_factor", unless: { $0.number == 1 }, supported: "1")
-        let type = try scaling.string("rope_type") ?? scaling.string("type") ?? "default"
+        var named = try scaling.string("rope_type")
+        if named == nil { named = try scaling.string("type") }
+        let type = named ?? "default"
         func required(_ key: String) throws(ModelError) -> Double {
             guard let number = try scaling.number(key), number > 0 else {
                 throw .missingKey(

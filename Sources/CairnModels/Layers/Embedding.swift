@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Tables of rows by id, and rotary position embedding.
 
-import CairnEngine
 import CairnGraph
 
 /// y[t] = table[index[t]]: the table is `NAME.weight` [vocabulary, width].
@@ -39,7 +38,7 @@ extension RopeConfiguration {
     /// Source: Su et al. 2021 (arXiv:2104.09864); Llama 3.1's scaling as in transformers.
     func frequencies(half: Int) -> [Double] {
         (0..<half).map { j in
-            let frequency = Context.power(theta, -Double(j) / Double(half))
+            let frequency = Graph.power(theta, -Double(j) / Double(half))
             switch scaling {
             case .none: return frequency
             case .linear(let factor): return frequency / factor
@@ -61,10 +60,9 @@ extension Recorder {
     ) -> Value {
         let key = RopeKey(positions: positions, half: half)
         if ropeTables[key] == nil {
-            let table = Context.ropeTable(
+            let tables = graph.ropeTables(
                 positions: positions, frequencies: configuration.frequencies(half: half))
-            ropeTables[key] = RopeTables(
-                cosine: graph.constant(table.cosine), sine: graph.constant(table.sine))
+            ropeTables[key] = RopeTables(cosine: tables.cosine, sine: tables.sine)
         }
         let tables = ropeTables[key]!
         return graph.rope(x, heads: heads, half: half, cosine: tables.cosine, sine: tables.sine)

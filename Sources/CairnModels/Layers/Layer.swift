@@ -36,10 +36,8 @@ public protocol Layer: Sendable {
     func callAsFunction(_ x: Value, _ recorder: inout Recorder) -> Value
 }
 
-/// Which parameters a recording trains.
+/// Which parameters of a model train.
 public enum Training: Sendable {
-    /// None: for prediction and evaluation.
-    case nothing
     /// Every one, head included.
     case everything
     /// The LoRA pairs of the adapter, and the head.
@@ -57,19 +55,22 @@ public struct Recorder: Sendable {
     /// Constants kept across layers: rotary tables.
     var ropeTables: [RopeKey: RopeTables] = [:]
 
-    public init(adapter: Adapter? = nil, training: Training = .nothing, seed: UInt64 = 0) {
+    /// Whether dropout drops: in training, not in evaluation.
+    public let drops: Bool
+
+    public init(
+        adapter: Adapter? = nil, training: Training = .adapter, seed: UInt64 = 0,
+        drops: Bool = false
+    ) {
         self.adapter = adapter
         self.training = training
         self.seed = seed
+        self.drops = drops
     }
-
-    /// Whether dropout drops.
-    public var isTraining: Bool { if case .nothing = training { false } else { true } }
 
     func reference(_ specification: ParameterSpecification) -> ParameterReference {
         let trains: Bool =
             switch training {
-            case .nothing: false
             case .everything: true
             case .adapter: specification.isHead
             }
@@ -135,10 +136,9 @@ public struct Linear: Layer {
         guard !isHead, let adapter = recorder.adapter, adapter.modules.contains(name) else {
             return recorder.graph.linear(x, weight: weight, bias: bias)
         }
-        let trains = recorder.isTraining
-        let pair = adapter.pair(for: self, isTrainable: trains)
+        let pair = adapter.pair(for: self)
         var dropped: Value?
-        if trains, adapter.configuration.dropout > 0 {
+        if recorder.drops, adapter.configuration.dropout > 0 {
             dropped = recorder.graph.dropout(
                 x, probability: adapter.configuration.dropout, seed: recorder.seed,
                 site: "dropout/\(name)")
@@ -149,7 +149,7 @@ public struct Linear: Layer {
         }
         return recorder.graph.dora(
             x, weight: weight, bias: bias, pair: pair,
-            magnitude: adapter.magnitude(for: self, isTrainable: trains), dropped: dropped)
+            magnitude: adapter.magnitude(for: self), dropped: dropped)
     }
 }
 

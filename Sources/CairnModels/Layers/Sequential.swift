@@ -113,7 +113,7 @@ struct DropLayer: Layer {
     var parameters: [ParameterSpecification] { [] }
 
     func callAsFunction(_ x: Value, _ recorder: inout Recorder) -> Value {
-        guard recorder.isTraining else { return x }
+        guard recorder.drops else { return x }
         return recorder.graph.dropout(
             x, probability: probability, seed: recorder.seed, site: "dropout/\(name)")
     }
