@@ -31,7 +31,7 @@ import Testing
         for (parameter, gradient) in gradients {
             let expected = golden.numbers("grad.\(parameter)")
             let actual = run.context.read(gradient).map(Double.init)
-            let error = relativeError(actual, expected)
+            let error = relativeError(actual.map(Float.init), expected)
             #expect(error <= 1e-4, "\(name): gradient of \(parameter) is off by \(error)")
         }
         try compareLogits(run, golden, "logits")
@@ -70,7 +70,7 @@ import Testing
             }
             let moments = run.optimizer.moments(of: parameter)
             for (tensor, key) in [(moments.first, "exp_avg"), (moments.second, "exp_avg_sq")] {
-                let error = relativeError(tensor.doubles(), golden.numbers("\(key).\(parameter)"))
+                let error = relativeError(tensor.floats(), golden.numbers("\(key).\(parameter)"))
                 #expect(error <= 1e-2, "\(name): \(key) of \(parameter) is off by \(error)")
             }
         }
