@@ -31,7 +31,8 @@ public final class DirectoryCommit {
     private let files: any FileOperations
     private let subfolders: Set<String>
     private var made: Set<String> = []
-    private var added: [CommittedFile] = []
+    /// The files so far, in the order they were added.
+    public private(set) var added: [CommittedFile] = []
     private var isOpen = true
 
     /// - Parameters:
