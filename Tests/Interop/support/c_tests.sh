@@ -2,9 +2,8 @@
 ## Shell functions that build and run the C tests with a given compiler.
 #
 # A test is Tests/C/test_*.c: a program that links with all of csrc, prints "N passed, N failed"
-# and exits with 0. Tests/C/dump_bits.c prints one line per operation with a hash of its result
-# bits. Any other Tests/C/*.c is shared by all programs. csrc/cuda and csrc/mpi need libraries of
-# their own and are left out, as in a plain build.
+# and exits with 0. Any other Tests/C/*.c is shared by all programs. csrc/cuda and csrc/mpi need
+# libraries of their own and are left out, as in a plain build.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 c_flags=(-std=c11 -D_GNU_SOURCE -Wall -I"$root/csrc" -I"$root/csrc/include" -I"$root/Tests/C")
@@ -32,7 +31,7 @@ compile_objects() {
 ## The programs in Tests/C, by name without the ending.
 programs() {
     local source
-    for source in "$root"/Tests/C/test_*.c "$root"/Tests/C/dump_bits.c; do
+    for source in "$root"/Tests/C/test_*.c; do
         if [ -f "$source" ]; then basename "$source" .c; fi
     done
 }
@@ -44,7 +43,7 @@ link_program() {
     for object in "$dir"/*.o; do
         case $(basename "$object") in
         Tests_C_"$name".c.o) objects+=("$object") ;;
-        Tests_C_test_*.c.o | Tests_C_dump_bits.c.o) ;;
+        Tests_C_test_*.c.o) ;;
         *) objects+=("$object") ;;
         esac
     done
