@@ -27,7 +27,7 @@ enum {
     // The packed block of A (MC x KC, 120 KB) and that of B (KC x NC, 240 KB) stay in half of a
     // second-level cache of 1 MB, the accumulators kept between blocks in the other half.
     MC_TILES = 96 / MR,
-    COLUMN_TILES = 192 / NR,
+    COLUMN_TILES = 128 / NR,
     ROW_TILES = 516 / MR,
 
     PACKED_A_FLOATS = MC_TILES * MR * KC,
