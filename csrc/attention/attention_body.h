@@ -4,9 +4,6 @@
 #include "attention/multiply_body.h"
 #include "attention/tile_body.h"
 
-/// Whole vectors that hold `count` keys.
-CAIRN_INLINE size_t padded_keys(size_t count) { return (count + LANES - 1) / LANES * LANES; }
-
 /// From scores to weights exp(s - m), for one row and the tile's keys in `range`.
 ///
 /// The running maximum m grows to that of the tile; sum and output so far shrink by exp(m - m').
@@ -72,10 +69,8 @@ static void attention_forward(const cairn_attention_head *head, size_t begin, si
 
     for (size_t first = tile.first_key / KEYS * KEYS; first < tile.last_key; first += KEYS) {
         const size_t count = tile.last_key - first < KEYS ? tile.last_key - first : KEYS;
-        const left_operand q = {tile.q, tile.width, 1};
         transpose_keys(head, count, head->k + first * head->key_stride, tile.keys);
-        multiply_all(tile.rows, head->head_dim, q, tile.keys, KEYS, padded_keys(count), false,
-                     tile.scores, KEYS);
+        multiply_keys(head, &tile, first, count, tile.q, tile.keys, tile.scores);
         for (size_t i = 0; i < tile.rows; i++) {
             const cairn_range range = row_range(&tile, i, first, count);
             if (range.begin < range.end) soften_row(&tile, i, range, head->scale);
@@ -109,6 +104,11 @@ static void differentiate_row(const attention_tile *tile, size_t row, cairn_rang
     const v16 log_sum = v16_set(tile->log_sums[row]), delta = v16_set(tile->deltas[row]);
     for (size_t j = 0; j < count; j += LANES) {
         const v16i seen = lanes_in_range(range, j);
+        if (j + LANES <= range.begin || j >= range.end) {
+            v16_store(s + j, v16_zero());
+            v16_store(d + j, v16_zero());
+            continue;
+        }
         const v16 p = v16_exp_bounded(v16_load(s + j) * v16_set(scale) - log_sum);
         const v16 slope = (v16_load(d + j) - delta) * p * v16_set(scale);
         v16_store(s + j, (v16)(seen & (v16i)p));
@@ -119,22 +119,16 @@ static void differentiate_row(const attention_tile *tile, size_t row, cairn_rang
 /// One tile of queries against one tile of keys: adds to dq of the tile, and to dk and dv.
 static void backward_tile(const cairn_attention_head *head, const attention_tile *tile,
                           size_t first, size_t count) {
-    const size_t offset = first * head->key_stride, padded = padded_keys(count);
-    const left_operand q = {tile->q, tile->width, 1}, g = {tile->gradient, tile->width, 1};
+    const size_t offset = first * head->key_stride;
     transpose_keys(head, count, head->k + offset, tile->keys);
     transpose_keys(head, count, head->v + offset, tile->values);
-    multiply_all(tile->rows, head->head_dim, q, tile->keys, KEYS, padded, false, tile->scores,
-                 KEYS);
-    multiply_all(tile->rows, head->head_dim, g, tile->values, KEYS, padded, false, tile->slopes,
-                 KEYS);
+    multiply_keys(head, tile, first, count, tile->q, tile->keys, tile->scores);
+    multiply_keys(head, tile, first, count, tile->gradient, tile->values, tile->slopes);
     for (size_t i = 0; i < tile->rows; i++)
         differentiate_row(tile, i, row_range(tile, i, first, count), count, head->scale);
     add_weighted_keys(head, tile, first, count, tile->slopes, head->k + offset, tile->out);
-    const left_operand p = {tile->scores, 1, KEYS}, ds = {tile->slopes, 1, KEYS};
-    multiply_all(count, tile->rows, p, tile->gradient, tile->width, head->head_dim, true,
-                 head->dv + offset, head->key_stride);
-    multiply_all(count, tile->rows, ds, tile->q, tile->width, head->head_dim, true,
-                 head->dk + offset, head->key_stride);
+    add_weighted_rows(head, tile, first, count, tile->scores, tile->gradient, head->dv + offset);
+    add_weighted_rows(head, tile, first, count, tile->slopes, tile->q, head->dk + offset);
 }
 
 static void attention_backward(const cairn_attention_head *head, size_t query_tile,

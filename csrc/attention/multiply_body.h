@@ -56,13 +56,3 @@ static void multiply_rows(size_t rows, size_t depth, left_operand a, const float
         return multiply_columns(BLOCK, depth, a, b, b_stride, width, accumulate, c, c_stride);
     }
 }
-
-/// c <- a b, or c + a b, for any number of rows.
-static void multiply_all(size_t rows, size_t depth, left_operand a, const float *b, size_t b_stride,
-                     size_t width, bool accumulate, float *c, size_t c_stride) {
-    for (size_t i = 0; i < rows; i += BLOCK) {
-        const left_operand block = {a.data + i * a.row, a.row, a.column};
-        multiply_rows(rows - i < BLOCK ? rows - i : BLOCK, depth, block, b, b_stride, width,
-                      accumulate, c + i * c_stride, c_stride);
-    }
-}

@@ -3,6 +3,9 @@
 
 enum { KEYS = CAIRN_ATTENTION_KEYS };
 
+/// Whole vectors that hold `count` keys.
+CAIRN_INLINE size_t padded_keys(size_t count) { return (count + LANES - 1) / LANES * LANES; }
+
 /// Scratch memory of a task, and the tile of rows in it.
 typedef struct attention_tile {
     size_t rows, width;  ///< Rows (query, head), and head_dim rounded up to whole vectors.
@@ -79,17 +82,45 @@ static void unpack_rows(const cairn_attention_head *head, size_t begin, const at
     }
 }
 
-/// transposed[d, j] = source[j, d], zeros for j in count ..< KEYS.
+/// Eight rows of eight floats and their transpose.
+CAIRN_INLINE void transpose_eight(const float *source, size_t stride, float *transposed) {
+    typedef float v8 __attribute__((ext_vector_type(8)));
+    typedef float v8_unaligned __attribute__((ext_vector_type(8), aligned(4)));
+    v8 r[8], pairs[8], quads[8];
+    for (size_t i = 0; i < 8; i++) r[i] = *(const v8_unaligned *)(source + i * stride);
+    for (size_t i = 0; i < 4; i++) {
+        const v8 a = r[2 * i], b = r[2 * i + 1];
+        pairs[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+        pairs[2 * i + 1] = __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        const v8 a = pairs[i / 2 * 4 + i % 2], b = pairs[i / 2 * 4 + i % 2 + 2];
+        quads[i / 2 * 4 + i % 2 * 2] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        quads[i / 2 * 4 + i % 2 * 2 + 1] =
+            __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        const v8 a = quads[i], b = quads[i + 4];
+        *(v8_unaligned *)(transposed + i * KEYS) =
+            __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+        *(v8_unaligned *)(transposed + (i + 4) * KEYS) =
+            __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+/// transposed[d, j] = source[j, d], zeros for the keys that fill the last vector.
 static void transpose_keys(const cairn_attention_head *head, size_t count, const float *source,
                            float *transposed) {
-    enum { SIDE = 8 };
-    for (size_t j = 0; j < KEYS; j += SIDE)
-        for (size_t d = 0; d < head->head_dim; d++) {
-            float lanes[SIDE];
-            for (size_t i = 0; i < SIDE; i++)
-                lanes[i] = j + i < count ? source[(j + i) * head->key_stride + d] : 0;
-            memcpy(transposed + d * KEYS + j, lanes, sizeof lanes);
-        }
+    const size_t stride = head->key_stride, whole = head->head_dim / 8 * 8;
+    for (size_t j = 0; j < padded_keys(count); j += 8) {
+        if (j + 8 <= count)
+            for (size_t d = 0; d < whole; d += 8)
+                transpose_eight(source + j * stride + d, stride, transposed + d * KEYS + j);
+        for (size_t d = j + 8 <= count ? whole : 0; d < head->head_dim; d++)
+            for (size_t i = 0; i < 8; i++)
+                transposed[d * KEYS + j + i] =
+                    j + i < count ? source[(j + i) * stride + d] : 0;
+    }
 }
 
 /// The part of a row's keys that lies in the tile of keys at `first`, counted from there.
@@ -105,6 +136,49 @@ CAIRN_INLINE cairn_range row_range(const attention_tile *tile, size_t row, size_
 CAIRN_INLINE v16i lanes_in_range(cairn_range range, size_t j) {
     const v16i index = (v16i){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (int32_t)j;
     return (index >= (int32_t)range.begin) & (index < (int32_t)range.end);
+}
+
+/// products[i, j] = rows[i, .] . keys[., j] for the keys j that some row of a block sees.
+static void multiply_keys(const cairn_attention_head *head, const attention_tile *tile,
+                          size_t first, size_t count, const float *rows, const float *keys,
+                          float *products) {
+    for (size_t i = 0; i < tile->rows; i += BLOCK) {
+        const size_t left = tile->rows - i < BLOCK ? tile->rows - i : BLOCK;
+        size_t begin = count, end = 0;
+        for (size_t r = i; r < i + left; r++) {
+            const cairn_range range = row_range(tile, r, first, count);
+            if (range.begin < range.end && range.begin < begin) begin = range.begin;
+            if (range.begin < range.end && range.end > end) end = range.end;
+        }
+        if (begin >= end) continue;
+        begin = begin / LANES * LANES;
+        const left_operand a = {rows + i * tile->width, tile->width, 1};
+        multiply_rows(left, head->head_dim, a, keys + begin, KEYS, padded_keys(end) - begin, false,
+                      products + i * KEYS + begin, KEYS);
+    }
+}
+
+/// out[j, .] += sum over the rows i, ascending, of weights[i, j] rows[i, .].
+///
+/// Weights of what is not seen are 0; rows at either end that see no key of a block are left out.
+static void add_weighted_rows(const cairn_attention_head *head, const attention_tile *tile,
+                              size_t first, size_t count, const float *weights, const float *rows,
+                              float *out) {
+    for (size_t j = 0; j < count; j += BLOCK) {
+        const size_t keys = count - j < BLOCK ? count - j : BLOCK;
+        size_t begin = 0, end = tile->rows;
+        for (; begin < end; begin++) {
+            const cairn_range range = row_range(tile, begin, first, count);
+            if (range.begin < j + keys && range.end > j) break;
+        }
+        for (; end > begin; end--) {
+            const cairn_range range = row_range(tile, end - 1, first, count);
+            if (range.begin < j + keys && range.end > j) break;
+        }
+        const left_operand a = {weights + begin * KEYS + j, 1, KEYS};
+        multiply_rows(keys, end - begin, a, rows + begin * tile->width, tile->width,
+                      head->head_dim, true, out + j * head->key_stride, head->key_stride);
+    }
 }
 
 /// out[i, .] += sum over the keys j of row i, ascending, of weights[i, j] source[j, .].
