@@ -6,6 +6,8 @@
 
 #include "core/simd.h"
 
+#include "math/math_body.h"
+
 #include "attention/attention_body.h"
 #include "elementwise/elementwise_body.h"
 #include "loss/loss_body.h"

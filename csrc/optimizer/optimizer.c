@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Entry points of the optimizer: validate, fold the scalars once, cut into tiles.
+
+#include "core/core.h"
+
+/// Elements that one task takes; a multiple of the tile of the sum of squares.
+enum { GRAIN = 16384, SQUARES = 4096 };
+
+typedef struct optimizer_call {
+    const cairn_optimizer_kernels *kernels;
+    size_t count;
+    cairn_adamw_scalars adamw;
+    cairn_sgd_scalars sgd;
+    float *p, *m, *v;
+    const float *g;
+    double *sums;
+} optimizer_call;
+
+static void sum_of_squares_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const optimizer_call *call = arguments;
+    const cairn_range r = cairn_tile(call->count, SQUARES, tile);
+    call->sums[tile] = call->kernels->sum_of_squares(r.end - r.begin, call->g + r.begin);
+}
+
+cairn_status cairn_sum_of_squares(cairn_context *context, size_t count, const float *x,
+                                  double *sum) {
+    const size_t tiles = cairn_tiles(count, SQUARES);
+    double total = 0;
+    if (tiles > 0) {
+        double *sums = cairn_scratch(context, tiles * sizeof(double));
+        if (!sums) return CAIRN_STATUS_OUT_OF_MEMORY;
+        const optimizer_call call = {.kernels = context->kernels->optimizer, .count = count,
+                                     .g = x, .sums = sums};
+        cairn_parallel(context, tiles, sum_of_squares_task, &call);
+        for (size_t i = 0; i < tiles; i++) total += sums[i];
+    }
+    *sum = total;
+    return CAIRN_STATUS_OK;
+}
+
+/// x^n by squaring.
+static double power(double x, uint64_t n) {
+    double result = 1;
+    for (; n > 0; n /= 2, x *= x)
+        if (n % 2 == 1) result *= x;
+    return result;
+}
+
+static bool is_finite(double x) { return x - x == 0; }
+
+static bool is_decay(double x) { return x >= 0 && x < 1; }
+
+static bool is_rate(double x) { return x >= 0 && is_finite(x); }
+
+static void adamw_step_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const optimizer_call *call = arguments;
+    const cairn_range r = cairn_tile(call->count, GRAIN, tile);
+    call->kernels->adamw_step(&call->adamw, r.end - r.begin, call->p + r.begin, call->g + r.begin,
+                              call->m + r.begin, call->v + r.begin);
+}
+
+cairn_status cairn_adamw_step(cairn_context *context, const cairn_adamw_config *config, uint64_t t,
+                              size_t count, float *p, const float *g, float *m, float *v) {
+    if (t == 0 || !is_rate(config->learning_rate) || !is_decay(config->beta1)
+        || !is_decay(config->beta2) || !(config->epsilon > 0) || !is_finite(config->epsilon)
+        || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale))
+        return CAIRN_STATUS_INVALID_ARGUMENT;
+    const double rest1 = 1 - power(config->beta1, t), rest2 = 1 - power(config->beta2, t);
+    const cairn_adamw_scalars scalars = {
+        .gradient_scale = (float)config->gradient_scale,
+        .beta1 = (float)config->beta1,
+        .beta1_rest = (float)(1 - config->beta1),
+        .beta2 = (float)config->beta2,
+        .beta2_rest = (float)(1 - config->beta2),
+        .step = (float)(config->learning_rate / rest1),
+        .root = (float)(1 / __builtin_sqrt(rest2)),
+        .epsilon = (float)config->epsilon,
+        .keep = (float)(1 - config->learning_rate * config->weight_decay),
+    };
+    const optimizer_call call = {.kernels = context->kernels->optimizer, .count = count,
+                                 .adamw = scalars, .p = p, .g = g, .m = m, .v = v};
+    cairn_parallel(context, cairn_tiles(count, GRAIN), adamw_step_task, &call);
+    return CAIRN_STATUS_OK;
+}
+
+static void sgd_step_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const optimizer_call *call = arguments;
+    const cairn_range r = cairn_tile(call->count, GRAIN, tile);
+    call->kernels->sgd_step(&call->sgd, r.end - r.begin, call->p + r.begin, call->g + r.begin,
+                            call->m ? call->m + r.begin : NULL);
+}
+
+cairn_status cairn_sgd_step(cairn_context *context, const cairn_sgd_config *config, size_t count,
+                            float *p, const float *g, float *u) {
+    if (!is_rate(config->learning_rate) || !is_decay(config->momentum)
+        || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale)
+        || (config->momentum > 0 && !u))
+        return CAIRN_STATUS_INVALID_ARGUMENT;
+    const cairn_sgd_scalars scalars = {
+        .gradient_scale = (float)config->gradient_scale,
+        .weight_decay = (float)config->weight_decay,
+        .momentum = (float)config->momentum,
+        .learning_rate = (float)config->learning_rate,
+    };
+    const optimizer_call call = {.kernels = context->kernels->optimizer, .count = count,
+                                 .sgd = scalars, .p = p, .g = g,
+                                 .m = config->momentum > 0 ? u : NULL};
+    cairn_parallel(context, cairn_tiles(count, GRAIN), sgd_step_task, &call);
+    return CAIRN_STATUS_OK;
+}
