@@ -4,10 +4,49 @@
 #ifndef CAIRN_ATTENTION_KERNELS_H
 #define CAIRN_ATTENTION_KERNELS_H
 
-#include "cairn_types.h"
+#include "cairn_attention.h"
+
+/// Keys of a tile, and rows that a tile of queries has at most (unless one query has more heads).
+/// A row is one query of one head; rows are ordered by query, then by head.
+enum { CAIRN_ATTENTION_KEYS = 64, CAIRN_ATTENTION_ROWS = 64 };
+
+/// One sequence and one head of keys and values; pointers stand at its first element.
+typedef struct cairn_attention_head {
+    size_t group;  ///< Query heads that read this head.
+    size_t head_dim;
+    size_t query_stride, key_stride, sum_stride;  ///< Elements from token to token.
+    size_t queries, keys;
+    float scale;
+    bool causal;
+    size_t window;
+    const uint32_t *positions;  ///< [queries]
+    const float *q, *k, *v;
+    const float *o, *log_sums, *d_o;      ///< Backward only.
+    float *o_out, *log_sums_out;          ///< Forward only.
+    float *dq, *dk, *dv;                  ///< Backward only.
+} cairn_attention_head;
 
 typedef struct cairn_attention_kernels {
-    int placeholder;
+    /// Queries `begin` to `end` of a head, at most as many as a tile has.
+    void (*forward)(const cairn_attention_head *head, size_t begin, size_t end, float *scratch);
+    /// All queries and keys of a head, `query_tile` queries at a time.
+    void (*backward)(const cairn_attention_head *head, size_t query_tile, float *scratch);
+    void (*rope)(size_t rows, size_t heads, size_t half, const uint32_t *positions,
+                 const float *cosine, const float *sine, bool inverse, const float *x, float *y);
 } cairn_attention_kernels;
+
+/// Queries of a tile: as many as fill its rows.
+static inline size_t cairn_attention_query_tile(size_t group) {
+    return group < CAIRN_ATTENTION_ROWS ? CAIRN_ATTENTION_ROWS / group : 1;
+}
+
+/// Floats that a task of either pass needs: rows of q, o or d_o, dq; scores twice; k and v
+/// transposed; six numbers per row and a vector of partial sums.
+static inline size_t cairn_attention_scratch(size_t group, size_t head_dim) {
+    const size_t rows = cairn_attention_query_tile(group) * group;
+    const size_t padded_rows = (rows + 15) / 16 * 16, width = (head_dim + 15) / 16 * 16;
+    return padded_rows * (3 * width + 2 * CAIRN_ATTENTION_KEYS + 6 + 16)
+        + 2 * width * CAIRN_ATTENTION_KEYS;
+}
 
 #endif

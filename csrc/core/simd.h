@@ -68,3 +68,56 @@ CAIRN_INLINE float v16_sum(v16 x) {
 
 /// fma on single numbers.
 CAIRN_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+/// A bf16 number per lane, widened: its bits are the upper half of the fp32 number's.
+CAIRN_INLINE v16 v16_from_bf16(v16i bits) { return (v16)(bits << 16); }
+
+/// An fp16 number per lane, widened with integer operations, which flush no denormal.
+///
+/// Exponent and mantissa move to their places and the exponent is rebiased by 112. A denormal is
+/// mantissa * 2^-24 = (2^-14 with that mantissa) - 2^-14, a difference of normal numbers.
+CAIRN_INLINE v16 v16_from_f16(v16i bits) {
+    const v16i magnitude = (bits & 0x7fff) << 13, exponent = bits & 0x7c00;
+    const v16i normal = magnitude + (112 << 23), special = magnitude + (224 << 23);
+    const v16i least = (v16i)(113 << 23);
+    const v16i small = (v16i)((v16)(magnitude + least) - (v16)least);
+    const v16i is_small = exponent == 0, is_special = exponent == 0x7c00;
+    const v16i finite = (is_small & small) | (~is_small & normal);
+    const v16i widened = (is_special & special) | (~is_special & finite);
+    return (v16)(widened | ((bits & 0x8000) << 16));
+}
+
+/// Sixteen 16-bit words, zero-extended.
+CAIRN_INLINE v16i v16i_load_u16(const uint16_t *p) {
+    typedef uint16_t words __attribute__((ext_vector_type(16)));
+    typedef uint16_t words_unaligned __attribute__((ext_vector_type(16), aligned(2)));
+    return __builtin_convertvector((words)*(const words_unaligned *)p, v16i);
+}
+
+/// Elements index ..< index + 16 of weights stored as `dtype`, widened to fp32; exact.
+CAIRN_INLINE v16 v16_load_as(const void *p, cairn_dtype dtype, size_t index) {
+    if (dtype == CAIRN_DTYPE_F32) return v16_load((const float *)p + index);
+    const v16i bits = v16i_load_u16((const uint16_t *)p + index);
+    return dtype == CAIRN_DTYPE_BF16 ? v16_from_bf16(bits) : v16_from_f16(bits);
+}
+
+/// As `v16_load_as`, the first `count` lanes only, the others 0. count < 16.
+CAIRN_INLINE v16 v16_load_first_as(const void *p, cairn_dtype dtype, size_t index, size_t count) {
+    if (dtype == CAIRN_DTYPE_F32) return v16_load_first((const float *)p + index, count);
+    uint16_t words[LANES] = {0};
+    memcpy(words, (const uint16_t *)p + index, count * sizeof(uint16_t));
+    return v16_load_as(words, dtype, 0);
+}
+
+/// Rounds to bf16, nearest even, and widens again; denormals become 0, NaN stays NaN.
+///
+/// Adding 0x7fff plus the last kept bit carries into the upper half exactly when that rounds up.
+CAIRN_INLINE v16 v16_round_bf16(v16 x) {
+    const v16i bits = (v16i)x, magnitude = bits & 0x7fffffff;
+    const v16i rounded = (bits + 0x7fff + ((bits >> 16) & 1)) & (int32_t)0xffff0000;
+    const v16i sign = bits & (int32_t)0x80000000;
+    const v16i is_small = magnitude < 0x00800000, is_nan = magnitude > 0x7f800000;
+    const v16i quiet = (bits | 0x00400000) & (int32_t)0xffff0000;
+    const v16i number = (is_small & sign) | (~is_small & rounded);
+    return (v16)((is_nan & quiet) | (~is_nan & number));
+}

@@ -1,13 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Signatures of the matmul kernels that each instruction set is built with.
+/// What a product is once it is planned, and the kernels that each instruction set is built with.
 
 #ifndef CAIRN_MATMUL_KERNELS_H
 #define CAIRN_MATMUL_KERNELS_H
 
 #include "cairn_types.h"
 
+/// Where the accumulators of a run come from.
+typedef enum cairn_run_start {
+    CAIRN_START_ZERO,
+    CAIRN_START_KEPT,  ///< What the block before kept.
+    CAIRN_START_OPEN,  ///< `open` of the gradient.
+} cairn_run_start;
+
+/// Where the accumulators of a run go to.
+typedef enum cairn_run_end {
+    CAIRN_END_KEEP,   ///< Kept for the next block.
+    CAIRN_END_STORE,  ///< C, through scale, bias and accumulation.
+    CAIRN_END_ADD,    ///< Added to `sum` of the gradient.
+    CAIRN_END_OPEN,   ///< `open` of the gradient.
+} cairn_run_end;
+
+/// A stretch of a block within which accumulators stay in registers.
+typedef struct cairn_matmul_run {
+    size_t begin;  ///< Position within the block.
+    size_t count;
+    cairn_run_start start;
+    cairn_run_end end;
+} cairn_matmul_run;
+
+/// Positions begin ..< begin + count along k of one part, at most KC of them.
+typedef struct cairn_matmul_block {
+    size_t part;
+    size_t begin, count;
+    size_t first_run, run_count;
+} cairn_matmul_block;
+
+/// One product of the chain.
+typedef struct cairn_matmul_part {
+    cairn_matrix a, b;
+    size_t k;
+} cairn_matmul_part;
+
+/// In an `order`: a row of zeros.
+#define CAIRN_NO_ROW UINT32_MAX
+
+/// A planned product. Its units, row_units * column_units, are the tiles of a parallel loop.
+typedef struct cairn_matmul_plan {
+    size_t m, n;
+    cairn_matmul_part parts[2];
+    bool rounds;            ///< Operands are rounded to bf16; positions along k go in pairs.
+    const uint32_t *order;  ///< The row of A^T and B at each position along k, or null.
+    const cairn_matmul_block *blocks;
+    size_t block_count;
+    const cairn_matmul_run *runs;
+    size_t row_units, column_units;
+    float *workspace;  ///< `workspace_floats` per worker.
+    float scale;
+    bool accumulate;
+    const float *bias;
+    float *c;
+    size_t c_stride;
+    cairn_gradient gradient;  ///< With the stride of C.
+} cairn_matmul_plan;
+
 typedef struct cairn_matmul_kernels {
-    int placeholder;
+    size_t mr, nr;       ///< The register tile.
+    size_t kc;           ///< The longest block; even.
+    size_t row_tiles;    ///< The most tiles along m of a unit.
+    size_t column_tiles;  ///< The most tiles along n of a unit.
+    size_t workspace_floats;
+    void (*unit)(const void *plan, size_t unit, size_t worker);  ///< A `cairn_task`.
 } cairn_matmul_kernels;
 
 #endif

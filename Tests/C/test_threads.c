@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The pool runs every tile exactly once, for any number of threads, hot or asleep.
+
+#define _DEFAULT_SOURCE 1
+
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "core/core.h"
+
+enum { MAX_TILES = 300, MAX_THREADS = 5 };
+
+typedef struct job {
+    uint32_t *counts;
+    float *products;
+    size_t threads;
+    bool *bad_worker;
+} job;
+
+static void count_tile(const void *arguments, size_t tile, size_t worker) {
+    const job *j = arguments;
+    j->counts[tile]++;
+    if (worker >= j->threads) *j->bad_worker = true;
+    volatile float small = 0x1p-126f;
+    j->products[tile] = small * 0.5f;  // Denormal, so 0 while tiles run.
+}
+
+static void check_loops(size_t threads, size_t loops, bool sleepy) {
+    cairn_context *context = make_context(cairn_isa_best(), threads);
+    uint32_t counts[MAX_TILES] = {0};
+    float products[MAX_TILES];
+    bool bad_worker = false, once = true, flushed = true;
+    const job j = {counts, products, threads, &bad_worker};
+    for (size_t loop = 0; loop < loops; loop++) {
+        const size_t tiles = random_below(loop % 16 == 0 ? MAX_TILES : 6);
+        memset(counts, 0, sizeof counts);
+        if (sleepy) usleep((unsigned)random_below(200));
+        cairn_parallel(context, tiles, count_tile, &j);
+        for (size_t i = 0; i < MAX_TILES; i++) once = once && counts[i] == (i < tiles ? 1 : 0);
+        for (size_t i = 0; i < tiles; i++) flushed = flushed && products[i] == 0;
+    }
+    check(once, "%zu threads: a tile was not run exactly once", threads);
+    check(!bad_worker, "%zu threads: a worker's number was too large", threads);
+    check(flushed, "%zu threads: a denormal was not flushed", threads);
+    volatile float small = 0x1p-126f;
+    check(small * 0.5f != 0, "%zu threads: the caller's denormals are still flushed", threads);
+    cairn_context_destroy(context);
+}
+
+static void check_creation(void) {
+    for (size_t i = 0; i < 200; i++) {
+        cairn_context *context = make_context(CAIRN_ISA_SCALAR, 1 + i % MAX_THREADS);
+        check(cairn_context_threads(context) == 1 + i % MAX_THREADS, "threads were not kept");
+        check(cairn_context_isa(context) == CAIRN_ISA_SCALAR, "the instruction set was not kept");
+        cairn_context_destroy(context);
+    }
+    cairn_context *context = NULL;
+    check(cairn_context_create(CAIRN_ISA_SCALAR, 0, &context) == CAIRN_STATUS_INVALID_ARGUMENT,
+          "0 threads were accepted");
+    check(cairn_context_create(CAIRN_ISA_SCALAR, 1025, &context) == CAIRN_STATUS_INVALID_ARGUMENT,
+          "1025 threads were accepted");
+    size_t supported = 0;
+    for (int isa = CAIRN_ISA_SCALAR; isa <= CAIRN_ISA_AVX512; isa++) {
+        const bool is_supported = cairn_isa_is_supported((cairn_isa)isa);
+        supported += is_supported;
+        if (is_supported) continue;
+        check(cairn_context_create((cairn_isa)isa, 1, &context) == CAIRN_STATUS_UNSUPPORTED_ISA,
+              "instruction set %d was accepted", isa);
+    }
+    check(supported < 4, "no machine has both NEON and AVX2");
+    check(context == NULL, "a failed creation wrote a context");
+}
+
+static void check_scratch(void) {
+    cairn_context *context = make_context(cairn_isa_best(), 2);
+    unsigned char *small = cairn_scratch(context, 1000);
+    check(small != NULL && (uintptr_t)small % 64 == 0, "scratch memory is not aligned");
+    check(cairn_scratch(context, 10) == small, "scratch memory moved without growing");
+    unsigned char *large = cairn_scratch(context, 5u << 20);
+    check(large != NULL && (uintptr_t)large % 64 == 0, "grown scratch memory is not aligned");
+    if (large) memset(large, 1, 5u << 20);
+    check(cairn_scratch(context, SIZE_MAX) == NULL, "the impossible was allocated");
+    check(cairn_scratch(context, 5u << 20) == large, "a failed growth lost the memory");
+    cairn_context_destroy(context);
+}
+
+int main(void) {
+    check_creation();
+    for (size_t threads = 1; threads <= MAX_THREADS; threads++) {
+        check_loops(threads, 4000, false);
+        check_loops(threads, 300, true);
+    }
+    check_scratch();
+    return summary();
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Entry points of attention and rotary embedding: which task takes which sequence and head.
+
+#include "core/core.h"
+
+/// Elements that one task of the rotation takes, in whole rows.
+enum { GRAIN = 8192 };
+
+typedef struct attention_call {
+    const cairn_attention_kernels *kernels;
+    const cairn_attention_config *config;
+    const float *q, *k, *v, *o, *log_sums, *d_o;
+    float *o_out, *log_sums_out, *dq, *dk, *dv;
+    float *scratch;
+    size_t scratch_stride, group, query_tile;
+} attention_call;
+
+static bool is_valid(const cairn_attention_config *c) {
+    size_t width;
+    if (c->heads == 0 || c->kv_heads == 0 || c->heads % c->kv_heads != 0 || c->head_dim == 0
+        || __builtin_mul_overflow(c->heads, c->head_dim, &width)
+        || c->query_offsets[0] != 0 || c->key_offsets[0] != 0)
+        return false;
+    for (size_t i = 0; i < c->sequence_count; i++)
+        if (c->query_offsets[i] > c->query_offsets[i + 1]
+            || c->key_offsets[i] > c->key_offsets[i + 1])
+            return false;
+    size_t elements;
+    return !__builtin_mul_overflow(c->query_offsets[c->sequence_count], width, &elements)
+        && !__builtin_mul_overflow(c->key_offsets[c->sequence_count], width, &elements);
+}
+
+/// The part of the operands that belongs to one sequence and one head of keys.
+static cairn_attention_head head_of(const attention_call *call, size_t sequence, size_t kv_head) {
+    const cairn_attention_config *c = call->config;
+    const size_t first = c->query_offsets[sequence], key = c->key_offsets[sequence];
+    const size_t stride = c->heads * c->head_dim, key_stride = c->kv_heads * c->head_dim;
+    const size_t sum = first * c->heads + kv_head * call->group, at = sum * c->head_dim;
+    const size_t key_at = key * key_stride + kv_head * c->head_dim;
+    cairn_attention_head head = {
+        .group = call->group, .head_dim = c->head_dim, .query_stride = stride,
+        .key_stride = key_stride, .sum_stride = c->heads,
+        .queries = c->query_offsets[sequence + 1] - first,
+        .keys = c->key_offsets[sequence + 1] - key, .scale = c->scale, .causal = c->causal,
+        .window = c->window, .positions = c->query_positions + first, .q = call->q + at,
+        .k = call->k + key_at, .v = call->v + key_at};
+    if (call->o_out) {
+        head.o_out = call->o_out + at;
+        head.log_sums_out = call->log_sums_out + sum;
+    } else {
+        head.o = call->o + at;
+        head.log_sums = call->log_sums + sum;
+        head.d_o = call->d_o + at;
+        head.dq = call->dq + at;
+        head.dk = call->dk + key_at;
+        head.dv = call->dv + key_at;
+    }
+    return head;
+}
+
+/// Tasks of a forward pass over one head: tiles of queries, sequence by sequence.
+static size_t query_tiles(const attention_call *call, size_t sequence) {
+    const uint32_t *offsets = call->config->query_offsets;
+    return cairn_tiles(offsets[sequence + 1] - offsets[sequence], call->query_tile);
+}
+
+static void forward_task(const void *arguments, size_t tile, size_t worker) {
+    const attention_call *call = arguments;
+    const size_t kv_head = tile % call->config->kv_heads;
+    size_t index = tile / call->config->kv_heads, sequence = 0;
+    for (; index >= query_tiles(call, sequence); sequence++) index -= query_tiles(call, sequence);
+    const cairn_attention_head head = head_of(call, sequence, kv_head);
+    const cairn_range r = cairn_tile(head.queries, call->query_tile, index);
+    call->kernels->forward(&head, r.begin, r.end, call->scratch + worker * call->scratch_stride);
+}
+
+static void backward_task(const void *arguments, size_t tile, size_t worker) {
+    const attention_call *call = arguments;
+    const size_t kv_heads = call->config->kv_heads;
+    const cairn_attention_head head = head_of(call, tile / kv_heads, tile % kv_heads);
+    call->kernels->backward(&head, call->query_tile,
+                            call->scratch + worker * call->scratch_stride);
+}
+
+/// Fills in what both passes need; false when the scratch memory cannot grow.
+static bool prepare(cairn_context *context, attention_call *call) {
+    const cairn_attention_config *c = call->config;
+    call->kernels = context->kernels->attention;
+    call->group = c->heads / c->kv_heads;
+    call->query_tile = cairn_attention_query_tile(call->group);
+    call->scratch_stride = (cairn_attention_scratch(call->group, c->head_dim) + 15) / 16 * 16;
+    call->scratch = cairn_scratch(
+        context, cairn_context_threads(context) * call->scratch_stride * sizeof(float));
+    return call->scratch;
+}
+
+cairn_status cairn_attention_forward(cairn_context *context, const cairn_attention_config *config,
+                                     const float *q, const float *k, const float *v, float *o,
+                                     float *log_sums) {
+    if (!is_valid(config)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    attention_call call = {.config = config, .q = q, .k = k, .v = v, .o_out = o,
+                           .log_sums_out = log_sums};
+    if (!prepare(context, &call)) return CAIRN_STATUS_OUT_OF_MEMORY;
+    size_t tiles = 0;
+    for (size_t i = 0; i < config->sequence_count; i++) tiles += query_tiles(&call, i);
+    cairn_parallel(context, tiles * config->kv_heads, forward_task, &call);
+    return CAIRN_STATUS_OK;
+}
+
+cairn_status cairn_attention_backward(cairn_context *context, const cairn_attention_config *config,
+                                      const float *q, const float *k, const float *v,
+                                      const float *o, const float *log_sums, const float *d_o,
+                                      float *dq, float *dk, float *dv) {
+    if (!is_valid(config)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    attention_call call = {.config = config, .q = q, .k = k, .v = v, .o = o,
+                           .log_sums = log_sums, .d_o = d_o, .dq = dq, .dk = dk, .dv = dv};
+    if (!prepare(context, &call)) return CAIRN_STATUS_OUT_OF_MEMORY;
+    cairn_parallel(context, config->sequence_count * config->kv_heads, backward_task, &call);
+    return CAIRN_STATUS_OK;
+}
+
+typedef struct rope_call {
+    const cairn_attention_kernels *kernels;
+    size_t rows, heads, half, grain;
+    const uint32_t *positions;
+    const float *cosine, *sine, *x;
+    bool inverse;
+    float *y;
+} rope_call;
+
+static void rope_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const rope_call *call = arguments;
+    const cairn_range r = cairn_tile(call->rows, call->grain, tile);
+    const size_t offset = r.begin * call->heads * 2 * call->half;
+    call->kernels->rope(r.end - r.begin, call->heads, call->half, call->positions + r.begin,
+                        call->cosine, call->sine, call->inverse, call->x + offset,
+                        call->y + offset);
+}
+
+cairn_status cairn_rope(cairn_context *context, size_t rows, size_t heads, size_t half,
+                        const uint32_t *positions, const float *cosine, const float *sine,
+                        bool inverse, const float *x, float *y) {
+    size_t width, elements;
+    if (__builtin_mul_overflow(heads * 2, half, &width)
+        || __builtin_mul_overflow(rows, width, &elements))
+        return CAIRN_STATUS_INVALID_ARGUMENT;
+    const rope_call call = {.kernels = context->kernels->attention, .rows = rows, .heads = heads,
+                            .half = half, .grain = width < GRAIN && width > 0 ? GRAIN / width : 1,
+                            .positions = positions, .cosine = cosine, .sine = sine, .x = x,
+                            .inverse = inverse, .y = y};
+    cairn_parallel(context, cairn_tiles(rows, call.grain), rope_task, &call);
+    return CAIRN_STATUS_OK;
+}

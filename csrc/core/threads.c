@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Parallel loops: workers that spin for a while after a loop, then sleep until the next.
+///
+/// A loop is open while its tiles are being handed out. A worker enters it, takes tiles from an
+/// atomic counter, and leaves; the caller does the same, closes the loop when no tile is left, and
+/// waits until nobody is inside. A worker that wakes too late finds the loop closed, so a short
+/// loop never waits for a sleeper.
+
+#define _DEFAULT_SOURCE 1  // Strict C11 hides clock_gettime and posix_memalign otherwise.
+
+#include "core/threads.h"
+
+#include "core/core.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    CACHE_LINE = 128,      // Two of 64 bytes: neighbours are fetched in pairs.
+    SPIN_NANOSECONDS = 60000,  // Longer than the serial code between two loops of a step.
+    POLLS_PER_CLOCK = 64,  // Reading the clock costs about as much as two polls.
+    POLLS_PER_YIELD = 2000,
+};
+
+struct cairn_pool {
+    // Twice the number of the loop, plus 1 while it is open.
+    _Alignas(CACHE_LINE) _Atomic(uint64_t) state;
+    size_t tiles;
+    cairn_task task;
+    const void *arguments;
+    _Atomic bool stopping;
+    _Alignas(CACHE_LINE) _Atomic(size_t) next;    // The next tile to take.
+    _Alignas(CACHE_LINE) _Atomic(size_t) inside;  // Workers between entering and leaving.
+    _Alignas(CACHE_LINE) _Atomic(size_t) parked;  // Workers asleep or about to be.
+    pthread_mutex_t mutex;
+    pthread_cond_t opened;
+    size_t workers;
+    struct worker {
+        struct cairn_pool *pool;
+        size_t number;
+        pthread_t thread;
+    } *worker;
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/// Round to nearest, exceptions masked, denormals flushed on the way in and out; returns what was.
+static inline uint64_t float_state_begin(void) {
+#if defined(__x86_64__)
+    const uint32_t before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(0x1f80 | 0x8000 | 0x0040);  // Default, FTZ, DAZ.
+    return before;
+#elif defined(__aarch64__)
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)1 << 24));  // FZ.
+    return before;
+#else
+    return 0;
+#endif
+}
+
+static inline void float_state_end(uint64_t before) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr((uint32_t)before);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
+#else
+    (void)before;
+#endif
+}
+
+static uint64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline bool is_news(uint64_t state, uint64_t seen) { return (state & 1) && state != seen; }
+
+static void take_tiles(struct cairn_pool *pool, size_t worker) {
+    const size_t tiles = pool->tiles;
+    for (;;) {
+        const size_t tile = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (tile >= tiles) return;
+        pool->task(pool->arguments, tile, worker);
+    }
+}
+
+/// Sleeps until a loop opens that is not `seen`, or the pool stops.
+static void park(struct cairn_pool *pool, uint64_t seen) {
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->parked, 1);
+    while (!is_news(atomic_load(&pool->state), seen) && !atomic_load(&pool->stopping))
+        pthread_cond_wait(&pool->opened, &pool->mutex);
+    atomic_fetch_sub(&pool->parked, 1);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/// Waits for a loop that is not `seen`: polls, then sleeps. False when the pool stops.
+static bool wait_for_loop(struct cairn_pool *pool, uint64_t seen) {
+    const uint64_t deadline = nanoseconds() + SPIN_NANOSECONDS;
+    for (;;) {
+        for (size_t i = 0; i < POLLS_PER_CLOCK; i++) {
+            const uint64_t state = atomic_load_explicit(&pool->state, memory_order_relaxed);
+            if (is_news(state, seen)) return true;
+            relax();
+        }
+        if (atomic_load_explicit(&pool->stopping, memory_order_relaxed)) return false;
+        if (nanoseconds() >= deadline) {
+            park(pool, seen);
+            return !atomic_load(&pool->stopping);
+        }
+    }
+}
+
+static void *work(void *argument) {
+    const struct worker *self = argument;
+    struct cairn_pool *pool = self->pool;
+    (void)float_state_begin();
+    uint64_t seen = 0;
+    while (wait_for_loop(pool, seen)) {
+        // Entering before reading the state, as the caller closes before reading `inside`: either
+        // this worker sees the loop closed, or the caller sees it inside.
+        atomic_fetch_add(&pool->inside, 1);
+        const uint64_t state = atomic_load(&pool->state);
+        if (is_news(state, seen)) {
+            take_tiles(pool, self->number);
+            seen = state;
+        }
+        atomic_fetch_sub_explicit(&pool->inside, 1, memory_order_release);
+    }
+    return NULL;
+}
+
+/// Waits until no worker is inside: their tiles are done, and the loop may be overwritten.
+static void wait_until_empty(struct cairn_pool *pool) {
+    for (size_t polls = 1; atomic_load(&pool->inside) != 0; polls++) {
+        if (polls % POLLS_PER_YIELD == 0) sched_yield();
+        relax();
+    }
+}
+
+void cairn_parallel(cairn_context *context, size_t tiles, cairn_task task, const void *arguments) {
+    if (tiles == 0) return;
+    struct cairn_pool *pool = context->pool;
+    const uint64_t before = float_state_begin();
+    if (tiles == 1 || pool->workers == 0) {
+        for (size_t tile = 0; tile < tiles; tile++) task(arguments, tile, 0);
+        float_state_end(before);
+        return;
+    }
+    pool->tiles = tiles;
+    pool->task = task;
+    pool->arguments = arguments;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_fetch_add(&pool->state, 1);
+    if (atomic_load(&pool->parked) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->opened);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+    take_tiles(pool, 0);
+    atomic_fetch_add(&pool->state, 1);
+    wait_until_empty(pool);
+    float_state_end(before);
+}
+
+static void stop(struct cairn_pool *pool, size_t started) {
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->stopping, true);
+    pthread_cond_broadcast(&pool->opened);
+    pthread_mutex_unlock(&pool->mutex);
+    for (size_t i = 0; i < started; i++) pthread_join(pool->worker[i].thread, NULL);
+}
+
+static void release(struct cairn_pool *pool) {
+    pthread_cond_destroy(&pool->opened);
+    pthread_mutex_destroy(&pool->mutex);
+    free(pool->worker);
+    free(pool);
+}
+
+cairn_status cairn_pool_create(size_t workers, struct cairn_pool **pool) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, CACHE_LINE, sizeof(struct cairn_pool)) != 0)
+        return CAIRN_STATUS_OUT_OF_MEMORY;
+    struct cairn_pool *made = memory;
+    *made = (struct cairn_pool){.workers = workers};
+    made->worker = calloc(workers + 1, sizeof *made->worker);
+    if (!made->worker) {
+        free(made);
+        return CAIRN_STATUS_OUT_OF_MEMORY;
+    }
+    if (pthread_mutex_init(&made->mutex, NULL) != 0 || pthread_cond_init(&made->opened, NULL) != 0) {
+        free(made->worker);
+        free(made);
+        return CAIRN_STATUS_THREAD_FAILED;
+    }
+    for (size_t i = 0; i < workers; i++) {
+        struct worker *worker = &made->worker[i];
+        worker->pool = made;
+        worker->number = i + 1;
+        if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
+            stop(made, i);
+            release(made);
+            return CAIRN_STATUS_THREAD_FAILED;
+        }
+    }
+    *pool = made;
+    return CAIRN_STATUS_OK;
+}
+
+void cairn_pool_destroy(struct cairn_pool *pool) {
+    stop(pool, pool->workers);
+    release(pool);
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Matrix products: entry points. They cut k into blocks and C into units, and run the units.
+
+#include "core/core.h"
+
+// Below this number of multiply-adds a second thread costs more than it brings.
+enum { LEAST_SHARED_WORK = 1 << 15 };
+
+// Units per thread: enough that a thread that was held up is relieved of its rest.
+enum { UNITS_PER_THREAD = 2, MANY_UNITS_PER_THREAD = 8 };
+
+static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
+
+/// The number of positions along k: elements, filled up to pairs if they are rounded to bf16.
+static size_t positions(const cairn_matmul_plan *plan, size_t k) {
+    return plan->rounds ? k + k % 2 : k;
+}
+
+/// Cuts C into units of about equal work, a multiple of the threads unless there are many.
+static void choose_units(cairn_matmul_plan *plan, const cairn_matmul_kernels *kernels,
+                         size_t threads, size_t k) {
+    const size_t row_tiles = divide_up(plan->m, kernels->mr);
+    const size_t column_tiles = divide_up(plan->n, kernels->nr);
+    size_t rows = divide_up(row_tiles, kernels->row_tiles);
+    size_t columns = divide_up(column_tiles, kernels->column_tiles);
+    const double work = (double)plan->m * (double)plan->n * (double)k;
+    if (threads > 1 && work >= LEAST_SHARED_WORK) {
+        // A cut between columns repeats no packing of B; one between rows does, so rows are cut
+        // only when a unit has few columns left.
+        while (rows * columns < UNITS_PER_THREAD * threads) {
+            if (column_tiles >= 8 * columns)
+                columns++;
+            else if (row_tiles >= 8 * rows)
+                rows++;
+            else if (column_tiles > columns)
+                columns++;
+            else if (row_tiles > rows)
+                rows++;
+            else
+                break;
+        }
+        if (rows * columns < MANY_UNITS_PER_THREAD * threads) {
+            const size_t even = divide_up(columns, threads) * threads;
+            if (rows % threads != 0 && even <= column_tiles) columns = even;
+        }
+    }
+    plan->row_units = rows;
+    plan->column_units = columns;
+}
+
+/// The blocks and runs of a plan while they are written.
+typedef struct writer {
+    cairn_matmul_block *blocks;
+    cairn_matmul_run *runs;
+    size_t block_count, run_count;
+} writer;
+
+static void add_run(writer *writer, cairn_matmul_run run) {
+    writer->runs[writer->run_count++] = run;
+    writer->blocks[writer->block_count - 1].run_count++;
+}
+
+static void add_block(writer *writer, size_t part, size_t begin, size_t count) {
+    writer->blocks[writer->block_count++] = (cairn_matmul_block){
+        .part = part, .begin = begin, .count = count, .first_run = writer->run_count};
+}
+
+/// The length of `blocks` even blocks of `count` positions: whole lines of 16, so also pairs.
+static size_t block_length(size_t count, size_t blocks) {
+    return divide_up(divide_up(count, blocks), 16) * 16;
+}
+
+/// Memory for a plan's arrays and workspaces, all in the scratch memory of the context.
+static bool allocate(cairn_context *context, cairn_matmul_plan *plan, writer *writer,
+                     size_t blocks, size_t runs, size_t order) {
+    const size_t line = 64;
+    const size_t block_bytes = divide_up(blocks * sizeof *writer->blocks, line) * line;
+    const size_t run_bytes = divide_up(runs * sizeof *writer->runs, line) * line;
+    const size_t order_bytes = divide_up(order * sizeof *plan->order, line) * line;
+    const size_t work_bytes =
+        context->threads * context->kernels->matmul->workspace_floats * sizeof(float);
+    char *memory = cairn_scratch(context, work_bytes + block_bytes + run_bytes + order_bytes);
+    if (!memory) return false;
+    plan->workspace = (float *)memory;
+    writer->blocks = (cairn_matmul_block *)(memory + work_bytes);
+    writer->runs = (cairn_matmul_run *)(memory + work_bytes + block_bytes);
+    plan->order = order ? (uint32_t *)(memory + work_bytes + block_bytes + run_bytes) : NULL;
+    return true;
+}
+
+static void run_plan(cairn_context *context, cairn_matmul_plan *plan, const writer *writer) {
+    plan->blocks = writer->blocks;
+    plan->block_count = writer->block_count;
+    plan->runs = writer->runs;
+    cairn_parallel(context, plan->row_units * plan->column_units, context->kernels->matmul->unit,
+                   plan);
+}
+
+static void add_part(writer *writer, const cairn_matmul_plan *plan, size_t part, size_t kc) {
+    const size_t count = positions(plan, plan->parts[part].k);
+    if (count == 0) return;
+    const size_t length = block_length(count, divide_up(count, kc));
+    for (size_t begin = 0; begin < count; begin += length) {
+        const size_t left = count - begin;
+        add_block(writer, part, begin, left < length ? left : length);
+        add_run(writer, (cairn_matmul_run){
+                            .count = left < length ? left : length,
+                            .start = writer->run_count ? CAIRN_START_KEPT : CAIRN_START_ZERO,
+                            .end = CAIRN_END_KEEP});
+    }
+}
+
+cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *config, size_t m,
+                          size_t n, size_t k, const cairn_matrix *a, const cairn_matrix *b,
+                          size_t k2, const cairn_matrix *a2, const cairn_matrix *b2,
+                          const float *bias, float *c, size_t c_stride) {
+    if (m == 0 || n == 0) return CAIRN_STATUS_OK;
+    if (k2 != 0 && (!a2 || !b2)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    const cairn_matmul_kernels *kernels = context->kernels->matmul;
+    cairn_matmul_plan plan = {
+        .m = m,
+        .n = n,
+        .parts = {{.a = *a, .b = *b, .k = k}},
+        .rounds = config->precision == CAIRN_PRECISION_BF16,
+        .scale = config->scale,
+        .accumulate = config->accumulate,
+        .bias = bias,
+        .c = c,
+        .c_stride = c_stride,
+    };
+    if (k2 != 0) plan.parts[1] = (cairn_matmul_part){.a = *a2, .b = *b2, .k = k2};
+    writer writer = {0};
+    const size_t blocks = divide_up(k + 1, kernels->kc) + divide_up(k2 + 1, kernels->kc) + 1;
+    if (!allocate(context, &plan, &writer, blocks, blocks, 0)) return CAIRN_STATUS_OUT_OF_MEMORY;
+    add_part(&writer, &plan, 0, kernels->kc);
+    add_part(&writer, &plan, 1, kernels->kc);
+    if (writer.run_count == 0) {
+        add_block(&writer, 0, 0, 0);
+        add_run(&writer, (cairn_matmul_run){.start = CAIRN_START_ZERO});
+    }
+    writer.runs[writer.run_count - 1].end = CAIRN_END_STORE;
+    choose_units(&plan, kernels, context->threads, k + k2);
+    run_plan(context, &plan, &writer);
+    return CAIRN_STATUS_OK;
+}
+
+/// The positions that the sequences first ..< end take along k.
+static size_t sequence_positions(const cairn_matmul_plan *plan, const cairn_partition *partition,
+                                 size_t first, size_t end) {
+    if (!plan->rounds) return partition->offsets[end] - partition->offsets[first];
+    size_t count = 0;
+    for (size_t s = first; s < end; s++)
+        count += positions(plan, partition->offsets[s + 1] - partition->offsets[s]);
+    return count;
+}
+
+/// The row at each position: pairs within each sequence, the odd one first, zeros for a missing one.
+static void write_order(uint32_t *order, const cairn_partition *partition) {
+    for (size_t s = 0; s < partition->sequence_count; s++) {
+        const uint32_t end = partition->offsets[s + 1];
+        for (uint32_t row = partition->offsets[s]; row < end; row += 2) {
+            *order++ = end - row > 1 ? row + 1 : CAIRN_NO_ROW;
+            *order++ = row;
+        }
+    }
+}
+
+/// Runs along each group, cut where blocks of `length` positions end.
+static void add_groups(writer *writer, const cairn_matmul_plan *plan,
+                       const cairn_partition *partition, size_t total, size_t length) {
+    size_t block = 0, position = 0;
+    add_block(writer, 0, 0, total < length ? total : length);
+    for (size_t g = 0; g < partition->group_count; g++) {
+        const bool is_last = g + 1 == partition->group_count;
+        const size_t group_end =
+            position +
+            sequence_positions(plan, partition, partition->groups[g], partition->groups[g + 1]);
+        cairn_run_start start =
+            g == 0 && partition->resumes ? CAIRN_START_OPEN : CAIRN_START_ZERO;
+        for (; group_end > block + length; start = CAIRN_START_KEPT) {
+            add_run(writer, (cairn_matmul_run){.begin = position - block,
+                                               .count = block + length - position,
+                                               .start = start,
+                                               .end = CAIRN_END_KEEP});
+            position = block += length;
+            add_block(writer, 0, block, total - block < length ? total - block : length);
+        }
+        add_run(writer, (cairn_matmul_run){
+                            .begin = position - block,
+                            .count = group_end - position,
+                            .start = start,
+                            .end = is_last && partition->suspends ? CAIRN_END_OPEN : CAIRN_END_ADD});
+        position = group_end;
+    }
+}
+
+cairn_status cairn_matmul_gradient(cairn_context *context, cairn_precision precision,
+                                   const cairn_partition *partition, size_t out, size_t in,
+                                   const float *dy, const float *x, cairn_gradient gradient) {
+    if (out == 0 || in == 0 || partition->group_count == 0) return CAIRN_STATUS_OK;
+    const cairn_matmul_kernels *kernels = context->kernels->matmul;
+    const size_t rows = partition->offsets[partition->sequence_count];
+    cairn_matmul_plan plan = {
+        .m = out,
+        .n = in,
+        .parts = {{.a = {dy, CAIRN_DTYPE_F32, out, true},
+                   .b = {x, CAIRN_DTYPE_F32, in, false},
+                   .k = rows}},
+        .rounds = precision == CAIRN_PRECISION_BF16,
+        .c_stride = in,
+        .gradient = gradient,
+    };
+    const size_t total = sequence_positions(&plan, partition, 0, partition->sequence_count);
+    const size_t blocks = total == 0 ? 1 : divide_up(total, kernels->kc);
+    const size_t length = total == 0 ? 1 : block_length(total, blocks);
+    writer writer = {0};
+    if (!allocate(context, &plan, &writer, blocks, blocks + partition->group_count,
+                  plan.rounds ? total : 0))
+        return CAIRN_STATUS_OUT_OF_MEMORY;
+    if (plan.order) write_order((uint32_t *)plan.order, partition);
+    add_groups(&writer, &plan, partition, total, length);
+    choose_units(&plan, kernels, context->threads, total);
+    run_plan(context, &plan, &writer);
+    return CAIRN_STATUS_OK;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The sizes of the matmul: register tile and cache blocks of each instruction set.
+
+/// MR x NR, the register tile: NV vectors of 16 columns for each of MR rows.
+///
+/// - AVX2: 6 x 16 is 12 ymm accumulators; with 2 for B and 1 for A, 15 of 16 registers. Two fused
+///   multiply-adds per cycle with a latency of 4 need 8 accumulators.
+/// - AVX-512: 12 x 32 is 24 zmm accumulators, with 2 for B and 1 for A 27 of 32.
+/// - NEON: 6 x 16 is 24 accumulators of 4 lanes; with 4 for B and 1 for A, 29 of 32.
+/// - Scalar: one row of 16, whatever the registers are.
+#if defined(CAIRN_BUILD_AVX512) || defined(CAIRN_TEST_WIDE_TILES)
+enum { MR = 12, NV = 2 };
+#elif defined(CAIRN_BUILD_SCALAR)
+enum { MR = 4, NV = 1 };
+#else
+enum { MR = 6, NV = 1 };
+#endif
+
+enum {
+    NR = NV * LANES,
+
+    // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
+    // KC) while the row tiles pass by; AVX-512 machines have 32 to 48 KB and twice the panel.
+    KC = NV == 1 ? 320 : 256,
+
+    // The packed block of A (MC x KC, 120 KB) and that of B (KC x NC, 240 KB) stay in half of a
+    // second-level cache of 1 MB, the accumulators kept between blocks in the other half.
+    MC_TILES = 96 / MR,
+    COLUMN_TILES = 192 / NR,
+    ROW_TILES = 516 / MR,
+
+    PACKED_A_FLOATS = MC_TILES * MR * KC,
+    PACKED_B_FLOATS = COLUMN_TILES * NR * KC,
+    KEPT_FLOATS = ROW_TILES * MR * COLUMN_TILES * NR,
+    WORKSPACE_FLOATS = (PACKED_A_FLOATS + PACKED_B_FLOATS + KEPT_FLOATS + 15) / 16 * 16,
+};
