@@ -2,8 +2,9 @@
 /// Functions on 16 lanes: exponential, logarithm, sigmoid, tanh and the normal distribution.
 ///
 /// Polynomials are minimax fits (Remez) of this project. Largest errors over every 61st float of the
-/// range, in ulp of the true value (Tests/C/test_ops_math.c): exp 1.1, log 1.0, log1p 1.4,
-/// sigmoid 2.2, tanh 2.4, normal tail 3.6. Results below 2^-126 are 0.
+/// range, in ulp of the true value (Tests/C/test_ops_math.c): exp 1.00, log 0.82, log1p 1.95,
+/// sigmoid 2.68, tanh 2.00, normal distribution 5.6 (3.4e-7 of the value); derivatives: sigmoid
+/// 4.8, tanh 4.8, normal density 2.7. Results below 2^-126 are 0.
 
 #ifndef CAIRN_MATH_BODY_H
 #define CAIRN_MATH_BODY_H
@@ -151,7 +152,8 @@ CAIRN_INLINE v16 v16_tanh(v16 x, v16 *slope) {
     q = v16_fma(q, z, v16_set(-3.333333135e-01f));
     *slope = v16_set(4) * e * inverse * inverse;
     const v16i sign = (v16i)x & INT32_MIN;
-    return v16_select(a < v16_set(0.625f), v16_fma(z * q, x, x), (v16)((v16i)large | sign));
+    const v16 y = v16_select(a < v16_set(0.625f), v16_fma(z * q, a, a), large);
+    return (v16)((v16i)y | sign);
 }
 
 /// P(Z <= x) of the standard normal distribution; *density is exp(-x^2 / 2) / sqrt(2 pi).
