@@ -18,6 +18,7 @@ enum { MR = 6, NV = 1 };
 
 enum {
     NR = NV * LANES,
+    UNROLL = 4,  // Positions along k per branch of the micro-kernel.
 
     // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
     // KC) while the row tiles pass by; AVX-512 machines have 32 to 48 KB and twice the panel.
