@@ -141,9 +141,9 @@ private func doubles(_ values: [Float]) -> [Double] { values.map(Double.init) }
 
         #expect(lab.read(o)[..<16].allSatisfy { $0 == 0 })
         #expect(lab.read(logSums)[..<4].allSatisfy { $0 == -.infinity })
-        #expect(lab.read(logSums)[4...].allSatisfy(\.isFinite))
+        #expect(lab.read(logSums)[4...].allSatisfy { $0.isFinite })
         for gradient in try attention.backward(lab) {
-            #expect(lab.read(gradient).allSatisfy(\.isFinite))
+            #expect(lab.read(gradient).allSatisfy { $0.isFinite })
         }
     }
 

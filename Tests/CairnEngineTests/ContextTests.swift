@@ -169,7 +169,7 @@ import Testing
         @Test func `a borrowed buffer is never written`() async {
             await #expect(processExitsWith: .failure) {
                 let context = try Context(threads: 1)
-                let buffer = Buffer(borrowing: Tensor([1], shape: [1]), context: context)
+                let buffer = Buffer(borrowing: Tensor(zeros: [1]), context: context)
                 buffer.zero()
             }
         }

@@ -162,8 +162,8 @@ private func binaryCrossEntropy(_ x: [Double], _ t: [Double]) -> Double {
                 targets: try lab.integers([0, target]), into: losses, gradient: gradient)
         }
 
-        #expect(lab.read(losses).allSatisfy(\.isNaN))
-        #expect(lab.read(gradient).allSatisfy(\.isNaN))
+        #expect(lab.read(losses).allSatisfy { $0.isNaN })
+        #expect(lab.read(gradient).allSatisfy { $0.isNaN })
     }
 
     @Test(arguments: [1, 5, 16, 33])

@@ -136,7 +136,7 @@ import Testing
 
             #expect(bad.isNaN ? sum.isNaN : sum == .infinity)
             #expect(!lab.read(p)[count - 1].isFinite)
-            #expect(lab.read(p).dropLast().allSatisfy(\.isFinite))
+            #expect(lab.read(p).dropLast().allSatisfy { $0.isFinite })
         }
     }
 

@@ -45,7 +45,7 @@ import Testing
                 table: try lab.weight(random(44, "table"), rows: 11, columns: 4), into: y)
         }
 
-        #expect(lab.read(y).allSatisfy(\.isNaN))
+        #expect(lab.read(y).allSatisfy { $0.isNaN })
     }
 
     @Test(arguments: Setting.all)
