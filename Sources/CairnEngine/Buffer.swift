@@ -74,6 +74,11 @@ package final class Buffer {
     /// `count` signed integers; `offset` counts them from the start of the buffer.
     package func integers(offset: Int = 0, count: Int) -> Integers { view(offset, count) }
 
+    /// `count` elements from the start of the buffer, of the type that the caller expects.
+    package func array<Element: BitwiseCopyable>(count: Int) -> DeviceArray<Element> {
+        view(0, count)
+    }
+
     private func view<Element>(_ offset: Int, _ count: Int) -> DeviceArray<Element> {
         precondition(
             !isBorrowed, "a borrowed buffer of \(byteCount) bytes is only read, as a weight")

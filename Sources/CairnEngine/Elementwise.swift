@@ -4,7 +4,7 @@
 internal import CCairn
 
 /// A function of one number.
-package enum Activation: String, CaseIterable, Sendable {
+public enum Activation: String, CaseIterable, Sendable {
     case silu, gelu, geluTanh, relu, tanh
 
     var native: cairn_activation {

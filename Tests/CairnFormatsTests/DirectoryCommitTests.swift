@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Durable writing: what is in place after success, after every possible failure, and in between.
+
+import CairnFormats
+import Foundation
+import Testing
+
+/// The system's operations, recorded; the one numbered `failing` (from 0) throws instead.
+final class FaultyFiles: FileOperations, @unchecked Sendable {
+    // Unchecked: each test uses its own on one thread.
+    let failing: Int?
+    let canExchange: Bool
+    private(set) var log: [String] = []
+    private let system = SystemFiles()
+
+    init(failing: Int? = nil, canExchange: Bool = true) {
+        self.failing = failing
+        self.canExchange = canExchange
+    }
+
+    static let failure = FormatError.system(operation: "test", path: "-", reason: "injected")
+
+    private func step(_ name: String, _ paths: String...) throws(FormatError) {
+        log.append(
+            ([name] + paths.map { $0.split(separator: "/").last.map(Self.plain) ?? "" })
+                .joined(separator: " "))
+        if log.count - 1 == failing { throw Self.failure }
+    }
+
+    /// The name without its nonce.
+    private static func plain(_ name: Substring) -> String {
+        guard name.hasPrefix("."), let dash = name.lastIndex(of: "-") else { return String(name) }
+        return String(name[..<dash])
+    }
+
+    func makeDirectory(_ path: String) throws(FormatError) {
+        try step("mkdir", path)
+        try system.makeDirectory(path)
+    }
+
+    func createFile(_ path: String) throws(FormatError) -> Int32 {
+        try step("create", path)
+        return try system.createFile(path)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, path: String) throws(FormatError) {
+        try step("write", path)
+        try system.write(bytes, to: file, path: path)
+    }
+
+    func synchronize(_ file: Int32, path: String) throws(FormatError) {
+        try step("sync", path)
+        try system.synchronize(file, path: path)
+    }
+
+    func close(_ file: Int32, path: String) throws(FormatError) {
+        try system.close(file, path: path)
+        try step("close", path)
+    }
+
+    func synchronizeDirectory(_ path: String) throws(FormatError) {
+        try step("syncdir", path)
+        try system.synchronizeDirectory(path)
+    }
+
+    func rename(_ source: String, to target: String) throws(FormatError) {
+        try step("rename", source, target)
+        try system.rename(source, to: target)
+    }
+
+    func exchange(_ a: String, with b: String) throws(FormatError) -> Bool {
+        try step("exchange", a, b)
+        return try canExchange ? system.exchange(a, with: b) : false
+    }
+
+    func remove(_ path: String) throws(FormatError) {
+        try step("remove", path)
+        try system.remove(path)
+    }
+
+    func kind(of path: String) throws(FormatError) -> FileKind {
+        try step("look", path)
+        return try system.kind(of: path)
+    }
+}
+
+@Suite struct DirectoryCommitTests {
+    static let old = ["keep.txt": "old", "weights": "old weights"]
+    static let new = ["weights": "new weights", "training/state.json": "{}", "note": ""]
+
+    /// The files below a directory with their text; nil where there is none.
+    func contents(_ directory: URL) throws -> [String: String]? {
+        guard FileManager.default.fileExists(atPath: directory.path) else { return nil }
+        var contents: [String: String] = [:]
+        for name in try FileManager.default.subpathsOfDirectory(atPath: directory.path) {
+            let url = directory.appendingPathComponent(name)
+            var isDirectory: ObjCBool = false
+            _ = FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory)
+            if !isDirectory.boolValue {
+                contents[name] = String(decoding: try Data(contentsOf: url), as: UTF8.self)
+            }
+        }
+        return contents
+    }
+
+    func putOld(at target: URL) throws {
+        try FileManager.default.createDirectory(at: target, withIntermediateDirectories: false)
+        for (name, text) in Self.old {
+            try Data(text.utf8).write(to: target.appendingPathComponent(name))
+        }
+    }
+
+    /// Commits `new`, one file of it copied from beside the target.
+    func commitNew(to target: URL, files: some FileOperations) throws -> [CommittedFile] {
+        let source = target.deletingLastPathComponent().appendingPathComponent("source")
+        try Data("new weights".utf8).write(to: source)
+        defer { try? FileManager.default.removeItem(at: source) }
+        let commit = try DirectoryCommit(target: target, subfolders: ["training"], files: files)
+        try commit.addCopy(of: source, as: "weights")
+        try commit.add(name: "training/state.json") { sink in
+            try sink.write(Data("{".utf8))
+            try sink.write(Data("}".utf8))
+        }
+        try commit.add(name: "note", Data())
+        return try commit.commit()
+    }
+
+    @Test(arguments: [(false, true), (true, true), (true, false)])
+    func `a commit replaces the whole directory and reports every file`(
+        replaces: Bool, canExchange: Bool
+    ) throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            if replaces { try putOld(at: target) }
+
+            let files = try commitNew(to: target, files: FaultyFiles(canExchange: canExchange))
+
+            #expect(try contents(target) == Self.new)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["best"])
+            #expect(files.map(\.name) == ["weights", "training/state.json", "note"])
+            #expect(files.map(\.size) == [11, 2, 0])
+            #expect(
+                files.map(\.sha256)
+                    == ["new weights", "{}", ""].map { SHA256.hex(of: Data($0.utf8)) })
+        }
+    }
+
+    @Test func `the system's own operations commit too`() throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            try putOld(at: target)
+            let commit = try DirectoryCommit(target: target)
+            try commit.add(name: "weights", Data("new".utf8))
+            try commit.commit()
+            #expect(try contents(target) == ["weights": "new"])
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["best"])
+        }
+    }
+
+    @Test func `everything is on the medium before the exchange, the old goes after it`() throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            try putOld(at: target)
+            let files = FaultyFiles()
+
+            _ = try commitNew(to: target, files: files)
+
+            let parent = directory.lastPathComponent
+            #expect(
+                files.log == [
+                    "look best", "mkdir .best.tmp",
+                    "create weights", "write weights", "sync weights", "close weights",
+                    "mkdir training", "create state.json", "write state.json",
+                    "write state.json", "sync state.json", "close state.json",
+                    "create note", "write note", "sync note", "close note",
+                    "syncdir training", "syncdir .best.tmp", "look best",
+                    "exchange .best.tmp best", "syncdir \(parent)", "remove .best.tmp",
+                ])
+        }
+    }
+
+    /// Fails every operation in turn, until a commit goes through.
+    @Test(arguments: [(false, true), (true, true), (true, false)])
+    func `whichever operation fails, the target stays as it was and nothing is left behind`(
+        replaces: Bool, canExchange: Bool
+    ) throws {
+        var failing = 0
+        var isThrough = false
+        while !isThrough {
+            try withScratchDirectory { directory in
+                let target = directory.appendingPathComponent("best")
+                if replaces { try putOld(at: target) }
+                let files = FaultyFiles(failing: failing, canExchange: canExchange)
+                do {
+                    _ = try commitNew(to: target, files: files)
+                    // Only the removal of the old directory may fail without failing the commit.
+                    let failed = files.log.count > failing ? files.log[failing] : "none"
+                    #expect(failed == "none" || failed.hasPrefix("remove"), "\(failed)")
+                    #expect(try contents(target) == Self.new, "step \(failing)")
+                    isThrough = files.log.count <= failing
+                } catch {
+                    #expect(error as? FormatError == FaultyFiles.failure)
+                    #expect(try contents(target) == (replaces ? Self.old : nil), "\(files.log)")
+                    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+                    #expect(names == (replaces ? ["best"] : []), "\(files.log)")
+                }
+            }
+            failing += 1
+        }
+        #expect(failing > 15)
+    }
+
+    @Test func `an old directory that cannot be removed is named`() throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            try putOld(at: target)
+            let commit = try DirectoryCommit(
+                target: target, subfolders: [], files: FaultyFiles(failing: 10))
+            try commit.add(name: "weights", Data("new".utf8))
+            try commit.commit()
+
+            #expect(try contents(target) == ["weights": "new"])
+            let leftover = try #require(commit.leftover)
+            #expect(leftover.lastPathComponent.hasPrefix(".best.tmp-"))
+            #expect(try contents(leftover) == Self.old)
+        }
+    }
+
+    @Test func `an error of the writer ends the commit`() throws {
+        struct Refused: Error {}
+        try withScratchDirectory { directory in
+            let commit = try DirectoryCommit(target: directory.appendingPathComponent("best"))
+            #expect(throws: Refused.self) {
+                try commit.add(name: "a") { _ in throw Refused() }
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+        }
+    }
+
+    @Test func `a commit that is dropped leaves nothing`() throws {
+        try withScratchDirectory { directory in
+            do {
+                let commit = try DirectoryCommit(target: directory.appendingPathComponent("best"))
+                try commit.add(name: "a", Data("x".utf8))
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+        }
+    }
+
+    @Test(arguments: [
+        ("", "a name that is not empty, '.' or '..'"),
+        ("..", "a name that is not empty, '.' or '..'"),
+        ("../a", "a name that is not empty, '.' or '..'"),
+        ("/a", "a name that is not empty, '.' or '..'"),
+        ("training/", "a name that is not empty, '.' or '..'"),
+        ("training/..", "a name that is not empty, '.' or '..'"),
+        ("a\0b", "a name that is not empty, '.' or '..'"),
+        ("other/a", "no folder but one level of training"),
+        ("training/a/b", "no folder but one level of training"),
+    ])
+    func `a name that leaves the directory is refused`(name: String, expected: String) throws {
+        try withScratchDirectory { directory in
+            let commit = try DirectoryCommit(
+                target: directory.appendingPathComponent("best"), subfolders: ["training"])
+            #expect(throws: FormatError.fileName(name, expected: expected)) {
+                try commit.add(name: name, Data())
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+        }
+    }
+
+    @Test func `a name given twice and a target that is a file are refused`() throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            let commit = try DirectoryCommit(target: target)
+            try commit.add(name: "a", Data())
+            let twice = #expect(throws: FormatError.self) { try commit.add(name: "a", Data()) }
+            #expect(twice?.description.hasSuffix("/a: File exists (errno 17)") == true)
+
+            try Data().write(to: target)
+            let file = #expect(throws: FormatError.self) { try DirectoryCommit(target: target) }
+            #expect(
+                file?.description == "cannot replace \(target.path): it is not a directory")
+        }
+    }
+
+    @Test func `links in an old directory are removed, not followed`() throws {
+        try withScratchDirectory { directory in
+            let outside = directory.appendingPathComponent("outside")
+            try putOld(at: outside)
+            let target = directory.appendingPathComponent("best")
+            try putOld(at: target)
+            try FileManager.default.createSymbolicLink(
+                at: target.appendingPathComponent("link"), withDestinationURL: outside)
+
+            let commit = try DirectoryCommit(target: target)
+            try commit.commit()
+
+            #expect(try contents(target) == [:])
+            #expect(try contents(outside) == Self.old)
+        }
+    }
+}
+
+@Suite struct DurableFileTests {
+    @Test(arguments: [false, true])
+    func `whichever operation fails, the file is the old one or the new one in full`(
+        replaces: Bool
+    ) throws {
+        var failing = 0
+        var isThrough = false
+        while !isThrough {
+            try withScratchDirectory { directory in
+                let url = directory.appendingPathComponent("f")
+                if replaces { try Data("old".utf8).write(to: url) }
+                let files = FaultyFiles(failing: failing)
+                var isWritten = true
+                do {
+                    try DurableFile.write(Data("new".utf8), to: url, files: files)
+                    isThrough = true
+                } catch {
+                    #expect(error as? FormatError == FaultyFiles.failure)
+                    isWritten = files.log[failing].hasPrefix("syncdir")
+                }
+                let text = try? String(decoding: Data(contentsOf: url), as: UTF8.self)
+                #expect(text == (isWritten ? "new" : replaces ? "old" : nil), "\(files.log)")
+                #expect(
+                    try FileManager.default.contentsOfDirectory(atPath: directory.path)
+                        == (text == nil ? [] : ["f"]))
+            }
+            failing += 1
+        }
+        #expect(failing == 7)
+    }
+
+    @Test func `a file is written through the system`() throws {
+        try withScratchDirectory { directory in
+            let url = directory.appendingPathComponent("f")
+            try DurableFile.write(Data("a".utf8), to: url)
+            try DurableFile.write(Data("b".utf8), to: url)
+            #expect(try Data(contentsOf: url) == Data("b".utf8))
+            let error = #expect(throws: FormatError.self) {
+                try DurableFile.write(
+                    Data(), to: directory.appendingPathComponent("none/f"))
+            }
+            #expect(error?.description.hasPrefix("cannot create ") == true)
+        }
+    }
+}
