@@ -247,7 +247,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
         }
     }
 
-    @Test(arguments: [
+    static let badNames: [(String, String)] = [
         ("", "a name that is not empty, '.' or '..'"),
         ("..", "a name that is not empty, '.' or '..'"),
         ("../a", "a name that is not empty, '.' or '..'"),
@@ -257,7 +257,9 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
         ("a\0b", "a name that is not empty, '.' or '..'"),
         ("other/a", "no folder but one level of training"),
         ("training/a/b", "no folder but one level of training"),
-    ])
+    ]
+
+    @Test(arguments: badNames)
     func `a name that leaves the directory is refused`(name: String, expected: String) throws {
         try withScratchDirectory { directory in
             let commit = try DirectoryCommit(

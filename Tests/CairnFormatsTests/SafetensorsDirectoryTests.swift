@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [
+    static let badIndices: [(String, String)] = [
         (
             #"{"weight_map":{"a":"m.safetensors","z":"m.safetensors"}}"#,
             "DIR/m.safetensors: tensor 'z': expected it here, by model.safetensors.index.json, "
@@ -104,7 +104,9 @@ import Testing
             "DIR/model.safetensors.index.json, line 1 (byte 35): "
                 + "expected every key once, found 'a' again"
         ),
-    ])
+    ]
+
+    @Test(arguments: badIndices)
     func `a bad index is refused with its reason`(index: String, sentence: String) throws {
         try withScratchDirectory { directory in
             try put(["a": 1], as: "m.safetensors", in: directory)
@@ -113,7 +115,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [
+    static let withoutWeights: [([String], String)] = [
         (
             ["config.json", "pytorch_model.bin"],
             "(it holds config.json, pytorch_model.bin): PyTorch pickles can run code and are not opened; load the model once in Python with transformers and write it with save_pretrained, which gives model.safetensors"
@@ -131,7 +133,9 @@ import Testing
             "(it holds README.md): expected model.safetensors or model.safetensors.index.json"
         ),
         ([], "(it is empty): expected model.safetensors or model.safetensors.index.json"),
-    ])
+    ]
+
+    @Test(arguments: withoutWeights)
     func `a directory without weights is refused with advice`(
         names: [String], rest: String
     ) throws {

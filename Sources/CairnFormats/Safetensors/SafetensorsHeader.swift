@@ -11,13 +11,13 @@ import CairnTensor
 /// The tensors cover the data without hole, overlap or rest, as the reference library asks.
 ///
 /// Source: the format description of huggingface/safetensors.
-struct SafetensorsHeader: Sendable {
-    struct Entry: Sendable {
-        let name: String
-        let dtype: DType
-        let shape: Shape
+package struct SafetensorsHeader: Sendable {
+    package struct Entry: Sendable {
+        package let name: String
+        package let dtype: DType
+        package let shape: Shape
         /// Bytes of the file.
-        let range: Range<Int>
+        package let range: Range<Int>
     }
 
     static let metadataKey = "__metadata__"
@@ -25,10 +25,10 @@ struct SafetensorsHeader: Sendable {
     static let lengthLimit: UInt64 = 100_000_000
 
     /// By name.
-    private(set) var entries: [String: Entry] = [:]
-    private(set) var metadata: [String: String] = [:]
+    package private(set) var entries: [String: Entry] = [:]
+    package private(set) var metadata: [String: String] = [:]
 
-    init(parsing bytes: UnsafeRawBufferPointer, file: String) throws(FormatError) {
+    package init(parsing bytes: UnsafeRawBufferPointer, file: String) throws(FormatError) {
         let start = try Self.dataStart(bytes, file: file)
         let text = UnsafeRawBufferPointer(rebasing: bytes[8..<start])
         let header = try JSONValue.parse(bytes: text, file: "\(file), header")
