@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct ColumnsTests {
-    static let shapes = [(1, 1), (3, 16), (5, 17), (40, 130), (2, 9)]
+    static let shapes = [(1, 1), (3, 16), (5, 17), (40, 130), (2, 9), (70, 700)]
 
     private func factors(_ width: Int) -> (numerator: [Float], denominator: [Float]) {
         (random(width, "numerator"), random(width, "denominator").map { abs($0) + 0.5 })

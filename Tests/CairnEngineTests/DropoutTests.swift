@@ -55,10 +55,10 @@ import Testing
     @Test(arguments: Setting.all)
     func `every setting gives the bits of one scalar thread`(setting: Setting) throws {
         try expectScalarBits(setting, "in place") { lab in
-            let x = try lab.floats(random(300 * 33, "x"))
+            let x = try lab.floats(random(300 * 131, "x"))
             let rows = try lab.words((0..<300).map { UInt32($0) })
             try lab.context.dropout(
-                Self.settings, x, width: 33, rowIDs: rows, positions: rows, into: x)
+                Self.settings, x, width: 131, rowIDs: rows, positions: rows, into: x)
             return [x]
         }
     }

@@ -125,7 +125,7 @@ private struct Accumulator {
 
     @Test(arguments: Setting.all)
     func `micro-batches leave no trace in a gradient`(setting: Setting) throws {
-        for width in [1, 17, 70] {
+        for width in [1, 17, 70, 700] {
             for operation in Self.accumulators(width: width) {
                 let lab = try Lab(setting)
                 let expected = try sums(operation, try Lab(.scalar), [Self.whole])

@@ -134,10 +134,20 @@ func stream(_ name: String, _ seed: Int = 7) -> RandomStream {
     RandomStream(seed: UInt64(seed), name: name)
 }
 
-/// `count` standard normal numbers that depend on `name` only.
+/// Standard normal numbers, drawn once for all tests.
+private let normals: [Float] = {
+    var generator = stream("normals")
+    return [Float].random(1 << 17, using: &generator)
+}()
+
+/// The longest array that `random` gives.
+private let longest = 100_000
+
+/// `count` standard normal numbers that depend on `name` only: a stretch of `normals`.
 func random(_ count: Int, _ name: String) -> [Float] {
-    var generator = stream(name)
-    return [Float].random(count, using: &generator)
+    precondition(count <= longest, "random gives at most \(longest) numbers, got \(count)")
+    let start = Int(RandomStream.hash(name) % UInt64(normals.count - longest))
+    return Array(normals[start..<start + count])
 }
 
 /// Runs an operation under `setting` and under one scalar thread, and expects the same bits.

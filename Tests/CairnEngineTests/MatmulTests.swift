@@ -116,6 +116,43 @@ func chain(
         }
     }
 
+    /// Past every cache block in m, in n and in k at once; only a sample of elements is compared.
+    @Test(arguments: Setting.all, Precision.allCases)
+    func `blocks of a large product continue the same chain`(
+        setting: Setting, precision: Precision
+    ) throws {
+        for size in [
+            Product(m: 110, n: 250, k: 350, k2: 21), Product(m: 1100, n: 30, k: 70, k2: 0),
+            Product(m: 20, n: 900, k: 66, k2: 5),
+        ] {
+            let lab = try Lab(setting)
+            let a = HostMatrix(size.m, size.k, random(size.m * size.k, "a"))
+            let w = HostMatrix(size.n, size.k, random(size.n * size.k, "w")).rounded(to: .bf16)
+            let a2 = HostMatrix(size.m, size.k2, random(size.m * size.k2, "a2"))
+            let w2 = HostMatrix(size.n, size.k2, random(size.n * size.k2, "w2"))
+
+            let c = try lab.result(size.m * size.n)
+            try lab.context.matmul(
+                .rows(try lab.floats(a.values), rows: size.m, columns: size.k),
+                .weight(
+                    try lab.weight(w.values, .bf16, rows: size.n, columns: size.k),
+                    transposed: true),
+                second: (
+                    .rows(try lab.floats(a2.values), rows: size.m, columns: size.k2),
+                    .rows(try lab.floats(w2.values), rows: size.n, columns: size.k2).transposed
+                ), precision: precision, into: c)
+
+            let found = lab.read(c)
+            for element in stride(from: 0, to: found.count, by: 97) {
+                let (i, j) = (element / size.n, element % size.n)
+                let first = chain(0, count: size.k, precision) { (a[i, $0], w[j, $0]) }
+                let sum = chain(first, count: size.k2, precision) { (a2[i, $0], w2[j, $0]) }
+                #expect(bitMismatch([found[element]], [sum]) == nil, "\(size), [\(i), \(j)]")
+            }
+            #expect(lab.brokenGuard() == nil)
+        }
+    }
+
     @Test(arguments: ISA.supported, weightTypes)
     func `strides and transposes only change where an operand is read`(
         isa: ISA, dtype: DType

@@ -26,10 +26,12 @@ private func layerNorm(_ x: [Double], _ w: [Double], _ b: [Double], _ epsilon: D
     static let epsilon: Float = 1e-5
     static let widths = [1, 5, 16, 33, 130]
     static let rows = 7
+    /// Enough rows of 700 elements for several tasks.
+    static let manyRows = 61
 
     /// Rows with an offset, so that the mean matters, and one row of zeros.
-    private func input(_ width: Int) -> [Float] {
-        random(Self.rows * width, "x").enumerated().map { index, value in
+    private func input(_ width: Int, _ rows: Int = rows) -> [Float] {
+        random(rows * width, "x").enumerated().map { index, value in
             index / width == 3 ? 0 : value * 2 + 0.5
         }
     }
@@ -38,11 +40,13 @@ private func layerNorm(_ x: [Double], _ w: [Double], _ b: [Double], _ epsilon: D
         doubles(Array(values[row * width..<(row + 1) * width]))
     }
 
-    private func rms(_ lab: Lab, _ width: Int, _ dtype: DType) throws -> [Floats] {
-        let x = try lab.floats(input(width))
+    private func rms(
+        _ lab: Lab, _ width: Int, _ dtype: DType, rows: Int = rows
+    ) throws -> [Floats] {
+        let x = try lab.floats(input(width, rows))
         let weight = try lab.weight(random(width, "w"), dtype, rows: 1, columns: width)
         let (y, dx) = (try lab.result(x.count), try lab.result(x.count))
-        let inverseRMS = try lab.result(Self.rows)
+        let inverseRMS = try lab.result(rows)
         try lab.context.rmsNormForward(
             x, weight: weight, epsilon: Self.epsilon, into: y, inverseRMS: inverseRMS)
         try lab.context.rmsNormBackward(
@@ -51,12 +55,14 @@ private func layerNorm(_ x: [Double], _ w: [Double], _ b: [Double], _ epsilon: D
         return [y, inverseRMS, dx]
     }
 
-    private func layer(_ lab: Lab, _ width: Int, _ dtype: DType) throws -> [Floats] {
-        let x = try lab.floats(input(width))
+    private func layer(
+        _ lab: Lab, _ width: Int, _ dtype: DType, rows: Int = rows
+    ) throws -> [Floats] {
+        let x = try lab.floats(input(width, rows))
         let weight = try lab.weight(random(width, "w"), dtype, rows: 1, columns: width)
         let bias = try lab.weight(random(width, "b"), dtype, rows: 1, columns: width)
         let (y, dx) = (try lab.result(x.count), try lab.result(x.count))
-        let (mean, deviation) = (try lab.result(Self.rows), try lab.result(Self.rows))
+        let (mean, deviation) = (try lab.result(rows), try lab.result(rows))
         try lab.context.layerNormForward(
             x, weight: weight, bias: bias, epsilon: Self.epsilon, into: y, mean: mean,
             inverseDeviation: deviation)
@@ -74,6 +80,10 @@ private func layerNorm(_ x: [Double], _ w: [Double], _ b: [Double], _ epsilon: D
                 try expectScalarBits(setting, "rms, \(label)") { try rms($0, width, dtype) }
                 try expectScalarBits(setting, "layer, \(label)") { try layer($0, width, dtype) }
             }
+        }
+        try expectScalarBits(setting, "many rows") {
+            try rms($0, 700, .bf16, rows: Self.manyRows)
+                + layer($0, 700, .f32, rows: Self.manyRows)
         }
     }
 

@@ -32,7 +32,7 @@ import Testing
 
     @Test(arguments: Setting.all)
     func `a rotation is a fused chain of two products`(setting: Setting) throws {
-        for (heads, half) in [(1, 1), (2, 8), (3, 5), (1, 20)] {
+        for (heads, half) in [(1, 1), (2, 8), (3, 5), (1, 20), (20, 20)] {
             let positions: [UInt32] = (0..<23).map { UInt32($0 * 3 % 29) }
             let table = ropeTable(positions: 29, frequencies: Array(Self.frequencies[..<half]))
             let lab = try Lab(setting)

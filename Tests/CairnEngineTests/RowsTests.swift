@@ -7,7 +7,8 @@ import TestSupport
 import Testing
 
 @Suite struct RowsTests {
-    static let widths = [1, 7, 16, 33, 130]
+    /// The last is wide enough for several tasks.
+    static let widths = [1, 7, 16, 33, 130, 1300]
 
     private func rows(_ values: [Float], _ indices: [Int], _ width: Int) -> [Float] {
         indices.flatMap { values[$0 * width..<($0 + 1) * width] }
