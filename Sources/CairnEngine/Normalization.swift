@@ -68,7 +68,7 @@ extension Context {
         require(bias.count, width, "count of bias", "layerNormForward")
         precondition(
             bias.dtype == weight.dtype,
-            "layerNormForward: the bias is \(bias.dtype.rawValue), expected \(weight.dtype.rawValue)"
+            "layerNormForward: bias is \(bias.dtype.rawValue), expected \(weight.dtype.rawValue)"
         )
         require(inverseDeviation.count, rows, "count of inverseDeviation", "layerNormForward")
         require(x.count, rows * width, "count of x", "layerNormForward")
