@@ -2,18 +2,19 @@
 /// Durable writing: what is in place after success, after every possible failure, and in between.
 
 import CairnFormats
+import CairnTensor
 import Foundation
 import Testing
 
-/// The system's operations, recorded; the one numbered `failing` (from 0) throws instead.
+/// The system's operations, recorded; those numbered in `failing` (from 0) throw instead.
 final class FaultyFiles: FileOperations, @unchecked Sendable {
     // Unchecked: each test uses its own on one thread.
-    let failing: Int?
+    let failing: Set<Int>
     let canExchange: Bool
     private(set) var log: [String] = []
     private let system = SystemFiles()
 
-    init(failing: Int? = nil, canExchange: Bool = true) {
+    init(failing: Set<Int> = [], canExchange: Bool = true) {
         self.failing = failing
         self.canExchange = canExchange
     }
@@ -24,7 +25,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
         log.append(
             ([name] + paths.map { $0.split(separator: "/").last.map(Self.plain) ?? "" })
                 .joined(separator: " "))
-        if log.count - 1 == failing { throw Self.failure }
+        if failing.contains(log.count - 1) { throw Self.failure }
     }
 
     /// The name without its nonce.
@@ -190,7 +191,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             try withScratchDirectory { directory in
                 let target = directory.appendingPathComponent("best")
                 if replaces { try putOld(at: target) }
-                let files = FaultyFiles(failing: failing, canExchange: canExchange)
+                let files = FaultyFiles(failing: [failing], canExchange: canExchange)
                 do {
                     _ = try commitNew(to: target, files: files)
                     // Only the removal of the old directory may fail without failing the commit.
@@ -215,7 +216,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             let target = directory.appendingPathComponent("best")
             try putOld(at: target)
             let commit = try DirectoryCommit(
-                target: target, subfolders: [], files: FaultyFiles(failing: 10))
+                target: target, subfolders: [], files: FaultyFiles(failing: [10]))
             try commit.add(name: "weights", Data("new".utf8))
             try commit.commit()
 
@@ -223,6 +224,54 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             let leftover = try #require(commit.leftover)
             #expect(leftover.lastPathComponent.hasPrefix(".best.tmp-"))
             #expect(try contents(leftover) == Self.old)
+        }
+    }
+
+    /// The steps up to the parent's synchronization are 10 with one file and 12 with two renames.
+    @Test(arguments: [(true, [9, 10]), (false, [11, 12])])
+    func `where even the way back fails, nothing is deleted`(
+        canExchange: Bool, failing: [Int]
+    ) throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            try putOld(at: target)
+            let files = FaultyFiles(failing: Set(failing), canExchange: canExchange)
+            let commit = try DirectoryCommit(target: target, subfolders: [], files: files)
+            try commit.add(name: "weights", Data("new".utf8))
+
+            #expect(throws: FaultyFiles.failure) { try commit.commit() }
+            commit.cancel()
+
+            #expect(failing.map { files.log[$0].hasPrefix("syncdir cairn") } == [true, false])
+            #expect(try contents(target) == ["weights": "new"])
+            let other = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+                .filter { $0 != "best" }
+            #expect(other.count == 1)
+            #expect(try contents(directory.appendingPathComponent(other[0])) == Self.old)
+        }
+    }
+
+    @Test func `a safetensors file streams in, and a manifest can list it`() throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            let tensors = ["x": Tensor([1, 2, 3] as [Float], shape: [3])]
+            let data = try SafetensorsWriter.data(tensors)
+
+            let commit = try DirectoryCommit(target: target)
+            try commit.add(name: "model.safetensors") { sink in
+                try SafetensorsWriter.write(tensors, to: &sink)
+            }
+
+            #expect(
+                commit.added == [
+                    CommittedFile(
+                        name: "model.safetensors", size: data.count, sha256: SHA256.hex(of: data))
+                ])
+            try commit.commit()
+            #expect(try SafetensorsDirectory(contentsOf: target).names == ["x"])
+            #expect(
+                try SHA256.hex(ofFile: target.appendingPathComponent("model.safetensors"))
+                    == SHA256.hex(of: data))
         }
     }
 
@@ -315,7 +364,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             try withScratchDirectory { directory in
                 let url = directory.appendingPathComponent("f")
                 if replaces { try Data("old".utf8).write(to: url) }
-                let files = FaultyFiles(failing: failing)
+                let files = FaultyFiles(failing: [failing])
                 var isWritten = true
                 do {
                     try DurableFile.write(Data("new".utf8), to: url, files: files)
