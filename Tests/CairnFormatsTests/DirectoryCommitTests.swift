@@ -247,7 +247,8 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             let other = try FileManager.default.contentsOfDirectory(atPath: directory.path)
                 .filter { $0 != "best" }
             #expect(other.count == 1)
-            #expect(try contents(directory.appendingPathComponent(other[0])) == Self.old)
+            let kept = try #require(other.first)
+            #expect(try contents(directory.appendingPathComponent(kept)) == Self.old)
         }
     }
 

@@ -136,8 +136,11 @@ import Testing
         #expect(throws: FormatError.self) { try parse(String(repeating: "{\"a\":", count: 99_999)) }
     }
 
-    @Test func `keys that only Unicode calls equal are two keys`() throws {
-        let value = try parse("{\"\u{E9}\":1,\"e\u{301}\":2}")
+    /// Few keys are scanned for, many are hashed.
+    @Test(arguments: [0, 20])
+    func `keys that only Unicode calls equal are two keys`(others: Int) throws {
+        let members = (0..<others).map { "\"k\($0)\":0," }.joined()
+        let value = try parse("{\(members)\"\u{E9}\":1,\"e\u{301}\":2}")
 
         #expect(value["\u{E9}"] == 1)
         #expect(value["e\u{301}"] == 2)
