@@ -6,85 +6,6 @@ import CairnTensor
 import Foundation
 import Testing
 
-/// The system's operations, recorded; those numbered in `failing` (from 0) throw instead.
-final class FaultyFiles: FileOperations, @unchecked Sendable {
-    // Unchecked: each test uses its own on one thread.
-    let failing: Set<Int>
-    let canExchange: Bool
-    private(set) var log: [String] = []
-    private let system = SystemFiles()
-
-    init(failing: Set<Int> = [], canExchange: Bool = true) {
-        self.failing = failing
-        self.canExchange = canExchange
-    }
-
-    static let failure = FormatError.system(operation: "test", path: "-", reason: "injected")
-
-    private func step(_ name: String, _ paths: String...) throws(FormatError) {
-        log.append(
-            ([name] + paths.map { $0.split(separator: "/").last.map(Self.plain) ?? "" })
-                .joined(separator: " "))
-        if failing.contains(log.count - 1) { throw Self.failure }
-    }
-
-    /// The name without its nonce.
-    private static func plain(_ name: Substring) -> String {
-        guard name.hasPrefix("."), let dash = name.lastIndex(of: "-") else { return String(name) }
-        return String(name[..<dash])
-    }
-
-    func makeDirectory(_ path: String) throws(FormatError) {
-        try step("mkdir", path)
-        try system.makeDirectory(path)
-    }
-
-    func createFile(_ path: String) throws(FormatError) -> Int32 {
-        try step("create", path)
-        return try system.createFile(path)
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, path: String) throws(FormatError) {
-        try step("write", path)
-        try system.write(bytes, to: file, path: path)
-    }
-
-    func synchronize(_ file: Int32, path: String) throws(FormatError) {
-        try step("sync", path)
-        try system.synchronize(file, path: path)
-    }
-
-    func close(_ file: Int32, path: String) throws(FormatError) {
-        try system.close(file, path: path)
-        try step("close", path)
-    }
-
-    func synchronizeDirectory(_ path: String) throws(FormatError) {
-        try step("syncdir", path)
-        try system.synchronizeDirectory(path)
-    }
-
-    func rename(_ source: String, to target: String) throws(FormatError) {
-        try step("rename", source, target)
-        try system.rename(source, to: target)
-    }
-
-    func exchange(_ a: String, with b: String) throws(FormatError) -> Bool {
-        try step("exchange", a, b)
-        return try canExchange ? system.exchange(a, with: b) : false
-    }
-
-    func remove(_ path: String) throws(FormatError) {
-        try step("remove", path)
-        try system.remove(path)
-    }
-
-    func kind(of path: String) throws(FormatError) -> FileKind {
-        try step("look", path)
-        return try system.kind(of: path)
-    }
-}
-
 @Suite struct DirectoryCommitTests {
     static let old = ["keep.txt": "old", "weights": "old weights"]
     static let new = ["weights": "new weights", "training/state.json": "{}", "note": ""]
@@ -350,52 +271,6 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
 
             #expect(try contents(target) == [:])
             #expect(try contents(outside) == Self.old)
-        }
-    }
-}
-
-@Suite struct DurableFileTests {
-    @Test(arguments: [false, true])
-    func `whichever operation fails, the file is the old one or the new one in full`(
-        replaces: Bool
-    ) throws {
-        var failing = 0
-        var isThrough = false
-        while !isThrough {
-            try withScratchDirectory { directory in
-                let url = directory.appendingPathComponent("f")
-                if replaces { try Data("old".utf8).write(to: url) }
-                let files = FaultyFiles(failing: [failing])
-                var isWritten = true
-                do {
-                    try DurableFile.write(Data("new".utf8), to: url, files: files)
-                    isThrough = true
-                } catch {
-                    #expect(error as? FormatError == FaultyFiles.failure)
-                    isWritten = files.log[failing].hasPrefix("syncdir")
-                }
-                let text = try? String(decoding: Data(contentsOf: url), as: UTF8.self)
-                #expect(text == (isWritten ? "new" : replaces ? "old" : nil), "\(files.log)")
-                #expect(
-                    try FileManager.default.contentsOfDirectory(atPath: directory.path)
-                        == (text == nil ? [] : ["f"]))
-            }
-            failing += 1
-        }
-        #expect(failing == 7)
-    }
-
-    @Test func `a file is written through the system`() throws {
-        try withScratchDirectory { directory in
-            let url = directory.appendingPathComponent("f")
-            try DurableFile.write(Data("a".utf8), to: url)
-            try DurableFile.write(Data("b".utf8), to: url)
-            #expect(try Data(contentsOf: url) == Data("b".utf8))
-            let error = #expect(throws: FormatError.self) {
-                try DurableFile.write(
-                    Data(), to: directory.appendingPathComponent("none/f"))
-            }
-            #expect(error?.description.hasPrefix("cannot create ") == true)
         }
     }
 }
