@@ -15,7 +15,7 @@ struct UsageError: Error {
 }
 
 /// A flag of a command: the one place where its name, value, default and meaning stand.
-struct Flag {
+struct Flag: Sendable {
     let name: String
     /// What the value is called in the help; nil for a switch.
     let value: String?
@@ -25,7 +25,7 @@ struct Flag {
     let short: String?
 
     init(
-        _ name: String, _ value: String? = nil, standard: String? = nil, short: String? = nil,
+        _ name: String, _ value: String, standard: String? = nil, short: String? = nil,
         _ help: String
     ) {
         self.name = name
@@ -35,8 +35,18 @@ struct Flag {
         self.help = help
     }
 
-    var usage: String { [short, name].compactMap { $0 }.joined(separator: ", ")
-        + (value.map { " " + $0 } ?? "") }
+    /// A flag without a value.
+    init(switch name: String, _ help: String) {
+        self.name = name
+        self.help = help
+        value = nil
+        standard = nil
+        short = nil
+    }
+
+    var usage: String {
+        [short, name].compactMap { $0 }.joined(separator: ", ") + (value.map { " " + $0 } ?? "")
+    }
 }
 
 /// The arguments of one call: positionals and flags, each at most once.

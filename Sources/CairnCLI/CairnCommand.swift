@@ -6,9 +6,9 @@ import Foundation
 
 @main
 enum CairnCommand {
-    static let commands: [any Command.Type] = [
-        Finetune.self, Evaluate.self, Predict.self, Quickstart.self, Tokenize.self,
-    ]
+    static var commands: [any Command.Type] {
+        [Finetune.self, Evaluate.self, Predict.self, Quickstart.self, Tokenize.self]
+    }
 
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
@@ -32,29 +32,28 @@ enum CairnCommand {
         switch first {
         case "--help", "-h", "help": print(help)
         case "--version": print("cairn \(CairnVersion.string)")
-        default:
-            guard let command = commands.first(where: { $0.name == first }) else {
-                let names = commands.filter { !$0.isHidden }.map(\.name)
-                throw UsageError(
-                    "'\(first)' is no command\(Suggestion.text(for: first, among: names)); "
-                        + "expected one of \(visibleNames)")
-            }
-            let rest = Array(arguments.dropFirst())
-            if rest.contains("--help") || rest.contains("-h") {
-                print(command.help)
-            } else {
-                try command.init(Arguments(rest, for: command)).run()
-            }
+        default: try dispatch(first, Array(arguments.dropFirst()))
         }
     }
 
-    private static var visibleNames: String {
-        commands.filter { !$0.isHidden }.map(\.name).joined(separator: ", ")
+    private static func dispatch(_ name: String, _ arguments: [String]) throws {
+        for command in commands where command.name == name {
+            if arguments.contains("--help") || arguments.contains("-h") {
+                return print(command.help)
+            }
+            return try command.execute(arguments)
+        }
+        throw UsageError(
+            "'\(name)' is no command\(Suggestion.text(for: name, among: names)); "
+                + "expected one of \(visibleNames)")
     }
+
+    private static var names: [String] { commands.filter { !$0.isHidden }.map { $0.name } }
+    private static var visibleNames: String { names.joined(separator: ", ") }
 
     private static var help: String {
         let shown = commands.filter { !$0.isHidden }
-        let width = shown.map(\.name.count).max() ?? 0
+        let width = shown.map { $0.name.count }.max() ?? 0
         return """
             cairn \(CairnVersion.string): fine-tunes Hugging Face transformers with LoRA, natively.
 
@@ -70,8 +69,8 @@ enum CairnCommand {
 
     /// An error as one sentence on one line.
     private static func sentence(_ error: any Error) -> String {
-        let text =
-            (error as? any CustomStringConvertible)?.description ?? error.localizedDescription
+        // Our own errors describe themselves; Foundation's say more in the user's language.
+        let text = error is CocoaError ? error.localizedDescription : String(describing: error)
         return text.replacingOccurrences(of: "\n", with: "; ")
     }
 }
@@ -92,6 +91,10 @@ protocol Command {
 
 extension Command {
     static var isHidden: Bool { false }
+
+    static func execute(_ arguments: [String]) throws {
+        try Self(Arguments(arguments, for: Self.self)).run()
+    }
 
     static var help: String {
         let width = flags.map(\.usage.count).max() ?? 0

@@ -119,9 +119,10 @@ func peakResidentBytes() -> Int {
     var usage = rusage()
     #if canImport(Darwin)
         getrusage(RUSAGE_SELF, &usage)
-        return Int(usage.ru_maxrss)
+        return usage.ru_maxrss
     #else
-        getrusage(RUSAGE_SELF, &usage)
+        // Linux counts in units of 1024 bytes.
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return Int(usage.ru_maxrss) * 1024
     #endif
 }

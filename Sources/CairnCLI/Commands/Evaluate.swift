@@ -16,7 +16,7 @@ struct Evaluate: Command {
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
-        Flag("--json", "print one JSON document"),
+        Flag(switch: "--json", "print one JSON document"),
     ]
 
     private let arguments: Arguments

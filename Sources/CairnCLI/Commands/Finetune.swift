@@ -25,8 +25,8 @@ struct Finetune: Command {
         Flag("--epochs", "N", standard: "3", "passes over the training rows"),
         Flag("--rank", "R", standard: "16", "rank of the LoRA pairs"),
         Flag("--alpha", "A", standard: "32", "LoRA scaling is alpha / rank"),
-        Flag("--use-rslora", "scale by alpha / sqrt(rank)"),
-        Flag("--use-dora", "learn magnitude and direction apart"),
+        Flag(switch: "--use-rslora", "scale by alpha / sqrt(rank)"),
+        Flag(switch: "--use-dora", "learn magnitude and direction apart"),
         Flag(
             "--target-modules", "NAMES", standard: "all-linear",
             "layer names with commas between, or all-linear"),
@@ -51,7 +51,7 @@ struct Finetune: Command {
         Flag("--base-model", "ID", "the base's Hub id, for adapter_config.json and the card"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
-        Flag("--json", "print the run's report as one JSON document"),
+        Flag(switch: "--json", "print the run's report as one JSON document"),
     ]
 
     private let options: FineTuneOptions

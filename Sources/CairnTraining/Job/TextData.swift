@@ -143,7 +143,7 @@ enum PadToken {
         if let configured { return configured }
         let file = base.appendingPathComponent("tokenizer_config.json")
         if FileManager.default.fileExists(atPath: file.path) {
-            let json = try JSONValue.parse(try Data(contentsOf: file), file: file.path)
+            let json = try JSONValue.parse(contentsOf: file)
             for key in ["pad_token", "eos_token"] {
                 let token = json[key]?.string ?? json[key]?["content"]?.string
                 if let id = token.flatMap({ tokenizer.id(of: $0) }) { return id }
