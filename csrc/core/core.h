@@ -4,6 +4,9 @@
 #ifndef CAIRN_CORE_H
 #define CAIRN_CORE_H
 
+// No file of the library may contract a*b+c by itself: fused means written as fma.
+#pragma STDC FP_CONTRACT OFF
+
 #include "cairn.h"
 #include "core/kernels.h"
 

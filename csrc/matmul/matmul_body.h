@@ -41,14 +41,14 @@ static a_view view_a(const cairn_matmul_plan *plan, const cairn_matmul_block *bl
                      size_t rows, float *packed) {
     const cairn_matrix *a = &plan->parts[block->part].a;
     if (a->transposed) {
-        pack_a_columns(plan, block, i, rows, packed);
+        pack_a(plan, block, i, rows, packed);
         return (a_view){packed, MR * block->count, 1, MR};
     }
     if (a->dtype == CAIRN_DTYPE_F32 && !plan->rounds) {
         const float *data = (const float *)a->data + i * a->stride + block->begin;
         return (a_view){data, MR * a->stride, a->stride, 1};
     }
-    pack_a_rows(plan, block, i, rows, packed);
+    pack_a(plan, block, i, rows, packed);
     return (a_view){packed, MR * KC, KC, 1};
 }
 

@@ -4,14 +4,27 @@
 /// With bf16 the elements along k go in pairs, the odd one first: element e of a block stands at
 /// position e ^ 1. Blocks begin at even positions, and an odd end is filled up with a zero.
 
+enum { ROWS_AHEAD = 16 };  // How far packing asks for rows: a memory latency.
+
 typedef float v4 __attribute__((ext_vector_type(4)));
 typedef float v4_unaligned __attribute__((ext_vector_type(4), aligned(4)));
 
+/// How an operand is read; constants wherever it is passed, so that no loop asks.
+typedef struct reading {
+    cairn_dtype dtype;
+    bool rounds;
+} reading;
+
 /// Elements index ..< index + count of an operand's storage, at most 16, rounded if need be.
-CAIRN_INLINE v16 load_elements(const cairn_matrix *x, size_t index, size_t count, bool rounds) {
-    const v16 elements = count >= LANES ? v16_load_as(x->data, x->dtype, index)
-                                        : v16_load_first_as(x->data, x->dtype, index, count);
-    return rounds ? v16_round_bf16(elements) : elements;
+CAIRN_INLINE v16 load_elements(const void *data, const reading how, size_t index, size_t count) {
+    const v16 elements = count >= LANES ? v16_load_as(data, how.dtype, index)
+                                        : v16_load_first_as(data, how.dtype, index, count);
+    return how.rounds ? v16_round_bf16(elements) : elements;
+}
+
+/// Asks for an element that will be read soon; one behind the end is no error.
+CAIRN_INLINE void prefetch_element(const void *data, const reading how, size_t index) {
+    __builtin_prefetch((const char *)data + index * (how.dtype == CAIRN_DTYPE_F32 ? 4 : 2));
 }
 
 /// The stored row at a position along k, for operands whose stored rows run along k.
@@ -22,16 +35,15 @@ CAIRN_INLINE size_t row_at(const cairn_matmul_plan *plan, size_t k, size_t posit
 }
 
 /// Rows of A into rows of KC.
-static void pack_a_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block, size_t i,
-                        size_t rows, float *packed) {
+CAIRN_INLINE void pack_a_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                              const reading how, size_t i, size_t rows, float *packed) {
     const cairn_matmul_part *part = &plan->parts[block->part];
     const size_t inside = part->k - block->begin;
     for (size_t row = 0; row < rows; row++)
         for (size_t e = 0; e < block->count; e += LANES) {
             const size_t index = (i + row) * part->a.stride + block->begin + e;
-            const size_t left = e < inside ? inside - e : 0;
-            v16 x = load_elements(&part->a, index, left, plan->rounds);
-            if (plan->rounds)
+            v16 x = load_elements(part->a.data, how, index, e < inside ? inside - e : 0);
+            if (how.rounds)
                 x = __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15,
                                             14);
             store_columns(packed + row * KC + e, x, block->count - e);
@@ -39,35 +51,52 @@ static void pack_a_rows(const cairn_matmul_plan *plan, const cairn_matmul_block 
 }
 
 /// A that is stored transposed: into panels [tile][k][MR].
-static void pack_a_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                           size_t i, size_t rows, float *packed) {
+///
+/// A few lines are widened or rounded before they are cut into tiles, because a load that spans
+/// two recent stores waits for both.
+CAIRN_INLINE void pack_a_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                                 const reading how, size_t i, size_t rows, float *packed) {
+    enum { BATCH = 8 };
     const cairn_matmul_part *part = &plan->parts[block->part];
-    float line[MC_TILES * MR + LANES];
-    for (size_t p = 0; p < block->count; p++) {
-        const size_t row = row_at(plan, part->k, block->begin + p);
-        for (size_t e = 0; e < rows; e += LANES)
-            v16_store(line + e, row == CAIRN_NO_ROW
-                                    ? v16_zero()
-                                    : load_elements(&part->a, row * part->a.stride + i + e,
-                                                    rows - e, plan->rounds));
+    const bool is_plain = how.dtype == CAIRN_DTYPE_F32 && !how.rounds && rows % MR == 0;
+    float lines[BATCH][MC_TILES * MR + LANES];
+    for (size_t p0 = 0; p0 < block->count; p0 += BATCH) {
+        const size_t batch = block->count - p0 < BATCH ? block->count - p0 : BATCH;
+        const float *sources[BATCH];
+        for (size_t p = 0; p < batch; p++) {
+            const size_t row = row_at(plan, part->k, block->begin + p0 + p);
+            const size_t index = row * part->a.stride + i;
+            sources[p] = is_plain ? (const float *)part->a.data + index : lines[p];
+            if (is_plain) continue;
+            for (size_t e = 0; e < rows; e += LANES)
+                v16_store(lines[p] + e,
+                          row == CAIRN_NO_ROW
+                              ? v16_zero()
+                              : load_elements(part->a.data, how, index + e, rows - e));
+        }
         for (size_t t = 0; t * MR < rows; t++)
-            memcpy(packed + (t * block->count + p) * MR, line + t * MR, MR * sizeof(float));
+            for (size_t p = 0; p < batch; p++)
+                memcpy(packed + (t * block->count + p0 + p) * MR, sources[p] + t * MR,
+                       MR * sizeof(float));
     }
 }
 
 /// B as it is stored: a row of B at a time into panels [k][NR].
-static void pack_b_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block, size_t j0,
-                        size_t tiles, float *packed) {
+CAIRN_INLINE void pack_b_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                              const reading how, size_t j0, size_t tiles, float *packed) {
     const cairn_matmul_part *part = &plan->parts[block->part];
+    const size_t columns = plan->n - j0 < tiles * NR ? plan->n - j0 : tiles * NR;
     for (size_t p = 0; p < block->count; p++) {
         const size_t row = row_at(plan, part->k, block->begin + p);
+        const size_t index = row * part->b.stride + j0;
         for (size_t v = 0; v < tiles * NV; v++) {
-            const size_t j = j0 + v * LANES;
-            float *to = packed + (v / NV * block->count + p) * NR + v % NV * LANES;
-            v16_store(to, row == CAIRN_NO_ROW || j >= plan->n
-                              ? v16_zero()
-                              : load_elements(&part->b, row * part->b.stride + j, plan->n - j,
-                                              plan->rounds));
+            const size_t j = v * LANES;
+            v16 x = v16_zero();
+            if (row != CAIRN_NO_ROW && j < columns) {
+                prefetch_element(part->b.data, how, index + j + ROWS_AHEAD * part->b.stride);
+                x = load_elements(part->b.data, how, index + j, columns - j);
+            }
+            v16_store(packed + (v / NV * block->count + p) * NR + v % NV * LANES, x);
         }
     }
 }
@@ -114,31 +143,73 @@ CAIRN_INLINE void store_transposed(const v16 x[4], float *panel, size_t e, size_
 }
 
 /// B that is stored transposed: four columns at a time into panels [k][NR].
-static void pack_b_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                           size_t j0, size_t tiles, float *packed) {
+CAIRN_INLINE void pack_b_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                                 const reading how, size_t j0, size_t tiles, float *packed) {
     const cairn_matmul_part *part = &plan->parts[block->part];
-    const size_t inside = part->k - block->begin;
+    const size_t inside = part->k - block->begin, stride = part->b.stride;
     for (size_t column = 0; column < tiles * NR; column += 4) {
         float *panel = packed + column / NR * NR * block->count + column % NR;
         for (size_t e = 0; e < block->count; e += LANES) {
-            const size_t left = e < inside ? inside - e : 0;
             v16 x[4];
 #pragma clang loop unroll(full)
             for (size_t c = 0; c < 4; c++) {
-                const size_t j = j0 + column + c;
-                x[c] = j < plan->n ? load_elements(&part->b, j * part->b.stride + block->begin + e,
-                                                   left, plan->rounds)
-                                   : v16_zero();
+                const size_t j = j0 + column + c, index = j * stride + block->begin + e;
+                x[c] = v16_zero();
+                if (j >= plan->n) continue;
+                prefetch_element(part->b.data, how, index + 4 * stride);
+                x[c] = load_elements(part->b.data, how, index, e < inside ? inside - e : 0);
             }
-            store_transposed(x, panel, e, block->count - e, plan->rounds);
+            store_transposed(x, panel, e, block->count - e, how.rounds);
         }
     }
 }
 
+CAIRN_INLINE void pack_a_as(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                            const reading how, size_t i, size_t rows, float *packed) {
+    if (plan->parts[block->part].a.transposed)
+        pack_a_columns(plan, block, how, i, rows, packed);
+    else
+        pack_a_rows(plan, block, how, i, rows, packed);
+}
+
+CAIRN_INLINE void pack_b_as(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                            const reading how, size_t j0, size_t tiles, float *packed) {
+    if (plan->parts[block->part].b.transposed)
+        pack_b_columns(plan, block, how, j0, tiles, packed);
+    else
+        pack_b_rows(plan, block, how, j0, tiles, packed);
+}
+
+/// Calls `pack` with the constant reading of an operand.
+#define PACK_AS(pack, operand, ...) \
+    switch ((operand).dtype) { \
+    case CAIRN_DTYPE_F32: \
+        if (plan->rounds) \
+            pack(plan, block, (reading){CAIRN_DTYPE_F32, true}, __VA_ARGS__); \
+        else \
+            pack(plan, block, (reading){CAIRN_DTYPE_F32, false}, __VA_ARGS__); \
+        break; \
+    case CAIRN_DTYPE_BF16: /* Rounded already, but k order and denormals are as for the rest. */ \
+        if (plan->rounds) \
+            pack(plan, block, (reading){CAIRN_DTYPE_BF16, true}, __VA_ARGS__); \
+        else \
+            pack(plan, block, (reading){CAIRN_DTYPE_BF16, false}, __VA_ARGS__); \
+        break; \
+    case CAIRN_DTYPE_F16: \
+        if (plan->rounds) \
+            pack(plan, block, (reading){CAIRN_DTYPE_F16, true}, __VA_ARGS__); \
+        else \
+            pack(plan, block, (reading){CAIRN_DTYPE_F16, false}, __VA_ARGS__); \
+        break; \
+    }
+
+static void pack_a(const cairn_matmul_plan *plan, const cairn_matmul_block *block, size_t i,
+                   size_t rows, float *packed) {
+    PACK_AS(pack_a_as, plan->parts[block->part].a, i, rows, packed)
+}
+
 static void pack_b(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                    size_t first_tile, size_t tiles, float *packed) {
-    if (plan->parts[block->part].b.transposed)
-        pack_b_columns(plan, block, first_tile * NR, tiles, packed);
-    else
-        pack_b_rows(plan, block, first_tile * NR, tiles, packed);
+    PACK_AS(pack_b_as, plan->parts[block->part].b, first_tile * NR, tiles, packed)
 }
+#undef PACK_AS

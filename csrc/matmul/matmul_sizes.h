@@ -18,6 +18,7 @@ enum { MR = 6, NV = 1 };
 
 enum {
     NR = NV * LANES,
+    UNROLL = 4,  // Positions along k per branch of the micro-kernel.
 
     // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
     // KC) while the row tiles pass by; AVX-512 machines have 32 to 48 KB and twice the panel.
@@ -26,7 +27,7 @@ enum {
     // The packed block of A (MC x KC, 120 KB) and that of B (KC x NC, 240 KB) stay in half of a
     // second-level cache of 1 MB, the accumulators kept between blocks in the other half.
     MC_TILES = 96 / MR,
-    COLUMN_TILES = 192 / NR,
+    COLUMN_TILES = 128 / NR,
     ROW_TILES = 516 / MR,
 
     PACKED_A_FLOATS = MC_TILES * MR * KC,

@@ -6,7 +6,8 @@ typedef struct register_tile {
     const cairn_matmul_run *runs;
     size_t run_count;
     const float *a;
-    size_t row_stride, step;  ///< Element (i, p) of A is a[i * row_stride + p * step].
+    size_t row_stride, step;  ///< Element (i, p) of A is a[i * row_stride + p * step]: A lies in
+                              ///< rows (step 1) or in a panel (row_stride 1, step MR).
     const float *b;           ///< Element (p, j) of B is b[p * NR + j].
     float *kept;              ///< [MR, NR]
     size_t i, j;              ///< Where the tile lies in C.
@@ -41,19 +42,29 @@ CAIRN_INLINE void multiply_add(accumulators *acc, const size_t rows, size_t coun
         }
 }
 #else
+/// One position along k. Rows are addressed from every third one, as base + {0, 1, 2} * stride.
+CAIRN_INLINE void multiply_add_once(accumulators *acc, const size_t rows, const float *a,
+                                    size_t row_stride, const float *b) {
+    v16 columns[NV];
+#pragma clang loop unroll(full)
+    for (size_t v = 0; v < NV; v++) columns[v] = v16_load(b + v * LANES);
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows; i++) {
+        const v16 x = v16_set(a[i * row_stride]);
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < NV; v++) acc->row[i][v] = v16_fma(x, columns[v], acc->row[i][v]);
+    }
+}
+
 CAIRN_INLINE void multiply_add(accumulators *acc, const size_t rows, size_t count, const float *a,
                                size_t row_stride, size_t step, const float *b) {
-    for (size_t p = 0; p < count; p++, a += step, b += NR) {
-        v16 columns[NV];
+    size_t p = 0;
+    for (; p + UNROLL <= count; p += UNROLL, a += UNROLL * step, b += UNROLL * NR) {
 #pragma clang loop unroll(full)
-        for (size_t v = 0; v < NV; v++) columns[v] = v16_load(b + v * LANES);
-#pragma clang loop unroll(full)
-        for (size_t i = 0; i < rows; i++) {
-            const v16 x = v16_set(a[i * row_stride]);
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < NV; v++) acc->row[i][v] = v16_fma(x, columns[v], acc->row[i][v]);
-        }
+        for (size_t u = 0; u < UNROLL; u++)
+            multiply_add_once(acc, rows, a + u * step, row_stride, b + u * NR);
     }
+    for (; p < count; p++, a += step, b += NR) multiply_add_once(acc, rows, a, row_stride, b);
 }
 #endif
 
@@ -104,12 +115,14 @@ CAIRN_INLINE void end_run(const cairn_matmul_plan *plan, const register_tile *t,
         }
 }
 
-CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t, const size_t rows) {
+/// The tile with a number of rows and a step that the compiler knows.
+CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t, const size_t rows,
+                          const size_t row_stride, const size_t step) {
     for (size_t i = 0; i < t->run_count; i++) {
         const cairn_matmul_run *run = &t->runs[i];
         accumulators acc;
         start_run(plan, t, rows, run->start, &acc);
-        multiply_add(&acc, rows, run->count, t->a + run->begin * t->step, t->row_stride, t->step,
+        multiply_add(&acc, rows, run->count, t->a + run->begin * step, row_stride, step,
                      t->b + run->begin * NR);
         end_run(plan, t, rows, run->end, &acc);
     }
@@ -118,7 +131,10 @@ CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t,
 // One function per number of rows, so that each keeps exactly its accumulators in registers.
 #define TILE_OF(rows) \
     static void tile_of_##rows(const cairn_matmul_plan *plan, const register_tile *t) { \
-        tile_of(plan, t, rows); \
+        if (t->step == 1) \
+            tile_of(plan, t, rows, t->row_stride, 1); \
+        else \
+            tile_of(plan, t, rows, 1, MR); \
     }
 TILE_OF(1)
 TILE_OF(2)

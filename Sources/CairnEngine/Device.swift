@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What an engine runs on and how it multiplies: device, instruction set, precision.
+
+internal import CCairn
+
+/// Where the memory is and where the kernels run.
+public enum Device: Sendable, Equatable {
+    case cpu
+}
+
+/// An instruction set that the kernels are built for. Every one gives the same bits.
+public enum ISA: String, CaseIterable, Sendable {
+    case scalar, neon, avx2, avx512
+
+    /// The instruction sets of this build that this machine runs, narrowest first.
+    public static var supported: [ISA] {
+        allCases.filter { cairn_isa_is_supported($0.native) }
+    }
+
+    /// The widest supported instruction set.
+    public static var best: ISA { ISA(cairn_isa_best()) }
+
+    var native: cairn_isa {
+        switch self {
+        case .scalar: .scalar
+        case .neon: .neon
+        case .avx2: .avx2
+        case .avx512: .avx512
+        }
+    }
+
+    init(_ native: cairn_isa) {
+        switch native {
+        case .scalar: self = .scalar
+        case .neon: self = .neon
+        case .avx2: self = .avx2
+        case .avx512: self = .avx512
+        }
+    }
+}
+
+/// What a matmul multiplies: fp32, or operands rounded to bf16 (nearest even) with fp32 sums.
+public enum Precision: String, Sendable, CaseIterable {
+    case fp32, bf16
+
+    var native: cairn_precision {
+        switch self {
+        case .fp32: .fp32
+        case .bf16: .bf16
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Single files that are there in full or not at all.
+
+import Foundation
+
+/// Replaces a file in one step: written beside it, brought to the medium, renamed over it.
+public enum DurableFile {
+    /// Fails with the target as it was, and nothing left beside it; but where the last step fails,
+    /// which brings the renaming to the medium, the new file is in place.
+    public static func write(_ data: Data, to url: URL) throws(FormatError) {
+        try write(data, to: url, files: SystemFiles())
+    }
+
+    package static func write(
+        _ data: Data, to url: URL, files: some FileOperations
+    ) throws(FormatError) {
+        let place = StagingPlace(for: url)
+        do throws(FormatError) {
+            var sink = try FileSink(path: place.temporary, files: files)
+            do throws(FormatError) {
+                try sink.write(data)
+            } catch {
+                sink.abandon()
+                throw error
+            }
+            try sink.finish()
+            try files.rename(place.temporary, to: place.target)
+        } catch {
+            try? files.remove(place.temporary)
+            throw error
+        }
+        try files.synchronizeDirectory(place.parent)
+    }
+}
+
+/// The paths of a commit: the target, its directory, and names beside it that no reader takes.
+struct StagingPlace {
+    let target: String
+    let parent: String
+    /// `.NAME.tmp-<nonce>`
+    let temporary: String
+    /// `.NAME.old-<nonce>`
+    let aside: String
+
+    init(for url: URL) {
+        target = url.path
+        parent = url.deletingLastPathComponent().path
+        let nonce = String(UInt64.random(in: .min ... .max), radix: 16)
+        temporary = "\(parent)/.\(url.lastPathComponent).tmp-\(nonce)"
+        aside = "\(parent)/.\(url.lastPathComponent).old-\(nonce)"
+    }
+}
+
+/// A new file that counts and hashes what is written to it.
+public struct FileSink: ByteSink {
+    let path: String
+    private let files: any FileOperations
+    private let descriptor: Int32
+    private(set) var byteCount = 0
+    private(set) var hash = SHA256()
+
+    init(path: String, files: some FileOperations) throws(FormatError) {
+        self.path = path
+        self.files = files
+        descriptor = try files.createFile(path)
+    }
+
+    public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
+        try files.write(bytes, to: descriptor, path: path)
+        hash.update(bytes)
+        byteCount += bytes.count
+    }
+
+    /// Brings the bytes to the medium and closes the file, which a failure closes too.
+    func finish() throws(FormatError) {
+        do {
+            try files.synchronize(descriptor, path: path)
+        } catch {
+            abandon()
+            throw error
+        }
+        try files.close(descriptor, path: path)
+    }
+
+    /// Closes a file that is about to be removed, so that an error would tell nothing.
+    func abandon() { try? files.close(descriptor, path: path) }
+}

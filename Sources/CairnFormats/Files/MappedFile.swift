@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Files as memory, read by the system when touched.
+
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A file mapped read-only; the mapping lasts as long as the object.
+///
+/// Nobody may shorten the file meanwhile: the system answers a read beyond its end with a signal.
+/// Files of this project are replaced by renaming, which leaves a mapping as it was.
+public final class MappedFile: @unchecked Sendable {
+    // Unchecked: the bytes are never written and go away with the last reference.
+    public let url: URL
+    public let bytes: UnsafeRawBufferPointer
+
+    /// Fails when `url` is no regular file, or when the system refuses to open or to map it.
+    public init(contentsOf url: URL) throws(FormatError) {
+        let path = url.path
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw .system("open", path, errno) }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0 else { throw .system("open", path, errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+            throw .system("open", path, isDirectory ? EISDIR : EINVAL)
+        }
+        let count = Int(status.st_size)
+        self.url = url
+        guard count > 0 else {  // mmap refuses a length of zero
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let start = mmap(nil, count, PROT_READ, MAP_PRIVATE, file, 0), start != MAP_FAILED
+        else { throw .system("map", path, errno) }
+        bytes = UnsafeRawBufferPointer(start: start, count: count)
+    }
+
+    deinit {
+        if let start = bytes.baseAddress {
+            munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)
+        }
+    }
+}

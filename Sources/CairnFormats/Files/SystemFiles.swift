@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/// File operations by system calls, on Linux and on Darwin.
+
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The system's own file operations.
+package struct SystemFiles: FileOperations {
+    package init() {}
+
+    package func makeDirectory(_ path: String) throws(FormatError) {
+        if mkdir(path, 0o777) != 0 { throw .system("create directory", path, errno) }
+    }
+
+    package func createFile(_ path: String) throws(FormatError) -> Int32 {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        if file < 0 { throw .system("create", path, errno) }
+        return file
+    }
+
+    package func write(
+        _ bytes: UnsafeRawBufferPointer, to file: Int32, path: String
+    ) throws(FormatError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            // Darwin refuses more than 2^31 - 1 bytes at once.
+            let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
+            #if canImport(Glibc)
+                let count = Glibc.write(file, piece.baseAddress, piece.count)
+            #elseif canImport(Musl)
+                let count = Musl.write(file, piece.baseAddress, piece.count)
+            #else
+                let count = Darwin.write(file, piece.baseAddress, piece.count)
+            #endif
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count == 0 || errno != EINTR {
+                throw .system("write", path, count == 0 ? ENOSPC : errno)
+            }
+        }
+    }
+
+    package func synchronize(_ file: Int32, path: String) throws(FormatError) {
+        #if canImport(Darwin)
+            // fsync alone leaves the bytes in the drive's cache; some file systems have no more.
+            if fcntl(file, F_FULLFSYNC) == 0 { return }
+            guard errno == ENOTSUP || errno == EINVAL || errno == ENOTTY else {
+                throw .system("synchronize", path, errno)
+            }
+        #endif
+        if fsync(file) != 0 { throw .system("synchronize", path, errno) }
+    }
+
+    package func close(_ file: Int32, path: String) throws(FormatError) {
+        #if canImport(Glibc)
+            let status = Glibc.close(file)
+        #elseif canImport(Musl)
+            let status = Musl.close(file)
+        #else
+            let status = Darwin.close(file)
+        #endif
+        // After EINTR the descriptor is gone, and another thread may own its number: no retry.
+        if status != 0 && errno != EINTR { throw .system("close", path, errno) }
+    }
+
+    package func synchronizeDirectory(_ path: String) throws(FormatError) {
+        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if directory < 0 { throw .system("open", path, errno) }
+        defer { try? close(directory, path: path) }
+        // EINVAL: the file system has no such operation for directories.
+        if fsync(directory) != 0 && errno != EINVAL { throw .system("synchronize", path, errno) }
+    }
+
+    package func rename(_ source: String, to target: String) throws(FormatError) {
+        #if canImport(Glibc)
+            let status = Glibc.rename(source, target)
+        #elseif canImport(Musl)
+            let status = Musl.rename(source, target)
+        #else
+            let status = Darwin.rename(source, target)
+        #endif
+        if status != 0 { throw .system("rename \(source) to", target, errno) }
+    }
+
+    package func exchange(_ a: String, with b: String) throws(FormatError) -> Bool {
+        #if canImport(Darwin)
+            let status = renamex_np(a, b, UInt32(RENAME_SWAP))
+        #else
+            guard let renameat2 = Self.renameat2 else { return false }
+            let renameExchange: UInt32 = 2
+            let status = renameat2(AT_FDCWD, a, AT_FDCWD, b, renameExchange)
+        #endif
+        if status == 0 { return true }
+        // The kernel or the file system does not know the operation.
+        if errno == ENOSYS || errno == EINVAL || errno == ENOTSUP { return false }
+        throw .system("exchange \(a) with", b, errno)
+    }
+
+    package func remove(_ path: String) throws(FormatError) {
+        guard try kind(of: path) == .directory else {
+            if unlink(path) != 0 && errno != ENOENT { throw .system("remove", path, errno) }
+            return
+        }
+        for name in try names(in: path) { try remove(path + "/" + name) }
+        if rmdir(path) != 0 { throw .system("remove", path, errno) }
+    }
+
+    package func kind(of path: String) throws(FormatError) -> FileKind {
+        var status = stat()
+        if lstat(path, &status) == 0 {
+            return status.st_mode & S_IFMT == S_IFDIR ? .directory : .other
+        }
+        if errno == ENOENT { return .none }
+        throw .system("look at", path, errno)
+    }
+
+    /// The entries of a directory, in no order.
+    func names(in path: String) throws(FormatError) -> [String] {
+        guard let stream = opendir(path) else { throw .system("open", path, errno) }
+        closedir(stream)
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: path)
+        } catch {
+            throw .system(operation: "list", path: path, reason: "\(error.localizedDescription)")
+        }
+    }
+
+    #if !canImport(Darwin)
+        private typealias RenameAt2 =
+            @convention(c) (
+                Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
+            ) -> Int32
+
+        /// Looked up, because the header hides it behind a macro and older C libraries lack it.
+        private static let renameat2 = dlsym(nil, "renameat2").map {
+            unsafeBitCast($0, to: RenameAt2.self)
+        }
+    #endif
+}
+
+extension FormatError {
+    /// The case for a failed system call.
+    static func system(_ operation: String, _ path: String, _ code: Int32) -> FormatError {
+        let text = strerror(code).map { String(cString: $0) } ?? "unknown error"
+        return .system(operation: operation, path: path, reason: "\(text) (errno \(code))")
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Linear layers with an optional LoRA pair, and their gradients.
+
+import CairnEngine
+
+/// A LoRA pair beside a weight: scaling * (x A^T) B^T, with A [rank, in] and B [out, rank].
+package struct LoRAPair: Hashable, Sendable {
+    package let a: ParameterReference
+    package let b: ParameterReference
+    package let scaling: Float
+
+    package init(a: ParameterReference, b: ParameterReference, scaling: Float) {
+        self.a = a
+        self.b = b
+        self.scaling = scaling
+    }
+
+    package var rank: Int { a.dimensions[0] }
+}
+
+/// y = x W^T + scaling * (x' A^T) B^T + bias, one chain per element: base terms, then LoRA's.
+///
+/// Inputs: x [rows, in] and, when the adapter reads something else (dropout), x' [rows, in].
+/// Outputs: y [rows, out] and, with a pair, scaling * x' A^T [rows, rank], which backward needs.
+struct Linear: Operation {
+    let weight: ParameterReference
+    let bias: ParameterReference?
+    let pair: LoRAPair?
+
+    var parameters: [ParameterReference] {
+        [weight] + [bias, pair?.a, pair?.b].compactMap { $0 }
+    }
+    var rowRules: [RowRule] { [.follows, .follows] }
+
+    func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {
+        guard let dy = gradients[0] else { return }
+        let x = node.inputs[0]
+        if let bias, bias.isTrainable {
+            recorder.graph.record(BiasGradient(slot: recorder.slot(for: bias)), [dy], [])
+        }
+        if weight.isTrainable {
+            recorder.graph.record(WeightGradient(slot: recorder.slot(for: weight)), [dy, x], [])
+        }
+        var projected: Value?
+        if let pair {
+            let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
+            let d = recorder.graph.record(
+                AdapterGradient(b: pair.b, scaling: pair.scaling), [dy], [(dy.rows, pair.rank)])[0]
+            if pair.b.isTrainable {
+                recorder.graph.record(
+                    WeightGradient(slot: recorder.slot(for: pair.b)), [dy, node.outputs[1]], [])
+            }
+            if pair.a.isTrainable {
+                recorder.graph.record(
+                    WeightGradient(slot: recorder.slot(for: pair.a)), [d, adapterInput], [])
+            }
+            if node.inputs.count > 1, recorder.needs(adapterInput) {
+                recorder.accumulate(
+                    InputGradient(weight: pair.a, a: nil), [d], into: adapterInput)
+            } else {
+                projected = d
+            }
+        }
+        if recorder.needs(x) {
+            recorder.accumulate(
+                InputGradient(weight: weight, a: projected == nil ? nil : pair?.a),
+                [dy] + [projected].compactMap { $0 }, into: x)
+        }
+    }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        let x = node.inputs[0]
+        let rows = execution.count(x.rows)
+        let y = execution.matrix(node.outputs[0])
+        var second: (a: MatrixOperand, b: MatrixOperand)?
+        if let pair {
+            let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
+            try execution.context.matmul(
+                execution.operand(adapterInput), .weight(execution.weight(pair.a), transposed: true),
+                scale: pair.scaling, precision: execution.precision,
+                into: execution.matrix(node.outputs[1]))
+            second = (
+                .rows(execution.matrix(node.outputs[1]), rows: rows, columns: pair.rank),
+                .weight(execution.weight(pair.b), transposed: true)
+            )
+        }
+        try execution.context.matmul(
+            execution.operand(x), .weight(execution.weight(weight), transposed: true),
+            second: second, bias: bias.map { execution.vector($0) },
+            precision: execution.precision, into: y)
+    }
+}
+
+/// d = scaling * dy B: the gradient of x' A^T.
+struct AdapterGradient: Operation {
+    let b: ParameterReference
+    let scaling: Float
+
+    var parameters: [ParameterReference] { [b] }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        try execution.context.matmul(
+            execution.operand(node.inputs[0]), .weight(execution.weight(b)),
+            scale: scaling, precision: execution.precision,
+            into: execution.matrix(node.outputs[0]))
+    }
+}
+
+/// dx = dy W + d A, one chain per element; added to what has already reached x, if anything has.
+///
+/// Inputs: dy, then d when `a` is given, then the earlier gradient when `accumulates`.
+struct InputGradient: Operation, Accumulating {
+    let weight: ParameterReference
+    let a: ParameterReference?
+    var accumulates = false
+
+    var parameters: [ParameterReference] { [weight] + [a].compactMap { $0 } }
+    var inPlaceInput: Int? { accumulates ? (a == nil ? 1 : 2) : nil }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        let second = a.map {
+            (a: execution.operand(node.inputs[1]), b: MatrixOperand.weight(execution.weight($0)))
+        }
+        try execution.context.matmul(
+            execution.operand(node.inputs[0]), .weight(execution.weight(weight)),
+            second: second, accumulate: accumulates, precision: execution.precision,
+            into: execution.matrix(node.outputs[0]))
+    }
+}
+
+/// dW = dy^T x, in groups.
+struct WeightGradient: Operation {
+    let slot: GradientSlot
+
+    var gradientSlots: [GradientSlot] { [slot] }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        let dy = node.inputs[0]
+        let x = node.inputs[1]
+        try execution.context.matmulGradient(
+            dy: execution.matrix(dy), x: execution.matrix(x), outputs: dy.columns,
+            inputs: x.columns, partition: execution.partition(dy.rows),
+            precision: execution.precision, into: execution.gradient(slot))
+    }
+}
+
+/// db = sum over rows of dy, in groups.
+struct BiasGradient: Operation {
+    let slot: GradientSlot
+
+    var gradientSlots: [GradientSlot] { [slot] }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        let dy = node.inputs[0]
+        try execution.context.biasGradient(
+            dy: execution.matrix(dy), partition: execution.partition(dy.rows),
+            into: execution.gradient(slot))
+    }
+}
+
+/// An input gradient that can add itself to an earlier one.
+protocol Accumulating: Operation {
+    var accumulates: Bool { get set }
+}
+
+extension GradientRecorder {
+    /// Records `operation` so that its result is added to the gradient of `value`.
+    mutating func accumulate(
+        _ operation: some Accumulating, _ inputs: [Value], into value: Value
+    ) {
+        var operation = operation
+        let earlier = gradient(of: value)
+        operation.accumulates = earlier != nil
+        let result = graph.record(
+            operation, inputs + [earlier].compactMap { $0 }, [(value.rows, value.columns)])
+        replace(result[0], of: value)
+    }
+}
+
+extension Graph {
+    /// y = x W^T + bias, with an optional LoRA pair on x or on `adapterInput`.
+    ///
+    /// Shapes: x [rows, in], W [out, in], bias [out], A [rank, in], B [out, rank].
+    package mutating func linear(
+        _ x: Value, weight: ParameterReference, bias: ParameterReference? = nil,
+        pair: LoRAPair? = nil, adapterInput: Value? = nil
+    ) -> Value {
+        precondition(
+            weight.dimensions.count == 2 && weight.dimensions[1] == x.columns,
+            "\(weight.name) is \(weight.dimensions), its input has \(x.columns) columns")
+        let out = weight.dimensions[0]
+        precondition(bias == nil || bias!.dimensions == [out], "bias of \(weight.name)")
+        if let pair {
+            precondition(
+                pair.a.dimensions == [pair.rank, x.columns]
+                    && pair.b.dimensions == [out, pair.rank],
+                "LoRA pair of \(weight.name): A \(pair.a.dimensions), B \(pair.b.dimensions)")
+        }
+        if let adapterInput { requireSameShape(x, adapterInput, "adapter input") }
+        return record(
+            Linear(weight: weight, bias: bias, pair: pair), [x] + [adapterInput].compactMap { $0 },
+            [(x.rows, out)] + (pair.map { [(x.rows, $0.rank)] } ?? []))[0]
+    }
+}

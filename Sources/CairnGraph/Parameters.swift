@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The tensors of a model on the device: frozen ones borrowed, trainable ones owned in fp32.
+
+import CairnEngine
+import CairnTensor
+
+/// Parameters by name, shared by the programs of a model.
+public final class Parameters {
+    /// One parameter: a view of a mapped file, or fp32 numbers that training changes.
+    package struct Entry {
+        package let dtype: DType
+        package let dimensions: [Int]
+        package let buffer: Buffer
+        package let isTrainable: Bool
+    }
+
+    package let context: Context
+    package private(set) var entries: [String: Entry] = [:]
+
+    public init(context: Context) { self.context = context }
+
+    /// Names of the parameters that train, sorted.
+    public var trainableNames: [String] {
+        entries.filter { $0.value.isTrainable }.keys.sorted()
+    }
+
+    /// The shape of a parameter.
+    public func dimensions(of name: String) -> [Int] { entry(name).dimensions }
+
+    /// Adds a tensor that is only read; its bytes are borrowed where the device can.
+    ///
+    /// - Precondition: the type is fp32, bf16 or fp16.
+    public func addFrozen(_ name: String, _ tensor: Tensor) throws(KernelError) {
+        if tensor.shape.rank < 2 {
+            // Vectors are small, and the epilogues read them in fp32.
+            return try own(name, tensor, isTrainable: false)
+        }
+        entries[name] = Entry(
+            dtype: tensor.dtype, dimensions: tensor.shape.dimensions,
+            buffer: Buffer(borrowing: tensor, context: context), isTrainable: false)
+    }
+
+    /// Adds a tensor that trains: a copy of its numbers in fp32.
+    public func addTrainable(_ name: String, _ tensor: Tensor) throws(KernelError) {
+        try own(name, tensor, isTrainable: true)
+    }
+
+    private func own(_ name: String, _ tensor: Tensor, isTrainable: Bool) throws(KernelError) {
+        let buffer = try Buffer(byteCount: tensor.elementCount * 4, context: context)
+        entries[name] = Entry(
+            dtype: .f32, dimensions: tensor.shape.dimensions, buffer: buffer,
+            isTrainable: isTrainable)
+        tensor.floats().withUnsafeBytes { buffer.copyIn(from: $0) }
+    }
+
+    /// The numbers of a parameter that trains, copied to the host.
+    public func tensor(_ name: String) -> Tensor {
+        let entry = entry(name)
+        precondition(entry.dtype == .f32, "\(name) is \(entry.dtype.rawValue), not F32")
+        var tensor = Tensor(zeros: Shape(entry.dimensions))
+        tensor.withMutableBytes { entry.buffer.copyOut(to: $0) }
+        return tensor
+    }
+
+    /// Replaces the numbers of a parameter that trains.
+    public func set(_ name: String, to numbers: [Float]) {
+        let entry = entry(name)
+        precondition(entry.isTrainable, "\(name) is frozen")
+        precondition(
+            numbers.count == entry.dimensions.reduce(1, *),
+            "\(name) is \(entry.dimensions), got \(numbers.count) numbers")
+        numbers.withUnsafeBytes { entry.buffer.copyIn(from: $0) }
+    }
+
+    package func entry(_ name: String) -> Entry {
+        guard let entry = entries[name] else {
+            preconditionFailure("the graph reads '\(name)', which was never added")
+        }
+        return entry
+    }
+
+    /// The numbers of a parameter that trains, or of a vector, in place.
+    package func floats(_ name: String) -> Floats {
+        let entry = entry(name)
+        return entry.buffer.floats(count: entry.dimensions.reduce(1, *))
+    }
+}

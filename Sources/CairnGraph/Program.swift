@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A graph made ready to run: passes applied, memory planned, gradients in place.
+
+import CairnEngine
+import CairnTensor
+
+/// What a model computes for a batch, and for training the gradient of every parameter that trains.
+///
+/// Not for use by two threads at once: it owns one arena and works on one context.
+public final class Program {
+    /// What a run returns.
+    public struct Result: Sendable {
+        /// Row-major numbers of each output, in the order given.
+        public let outputs: [[Float]]
+        /// The loss of each row of the logits; empty without a loss.
+        public let losses: [Float]
+    }
+
+    private let nodes: [Node]
+    private let outputs: [Value]
+    private let losses: Value?
+    private let execution: Execution
+    private var capacity: Capacity?
+    /// Gradient memory, kept alive here: the slots of `execution` are views of it.
+    private var gradientBuffers: [Buffer] = []
+    private let slots: [GradientSlot]
+
+    /// Prepares `graph` to compute `outputs`; with a loss on `logits` and `differentiates`, also
+    /// the gradients.
+    public init(
+        _ graph: Graph, outputs: [Value], loss: (loss: Loss, logits: Value)? = nil,
+        differentiates: Bool = false, parameters: Parameters, precision: Precision = .fp32
+    ) throws(KernelError) {
+        let roots = outputs + (loss.map { [$0.logits] } ?? [])
+        var (pruned, named) = graph.withoutDeadCode(outputs: roots).rowsPruned(outputs: roots)
+        var losses: Value?
+        if let loss {
+            let (rows, gradient) = pruned.loss(loss.loss, named.removeLast())
+            losses = rows
+            if differentiates {
+                let logits = pruned.nodes.last!.inputs[0]
+                pruned = pruned.differentiated(seeds: [(logits, gradient)])
+            }
+        }
+        let kept = named + [losses].compactMap { $0 }
+        nodes = pruned.withoutDeadCode(outputs: kept).nodes
+        self.outputs = named
+        self.losses = losses
+        slots = nodes.flatMap(\.operation.gradientSlots)
+        let context = parameters.context
+        execution = Execution(
+            context: context, precision: precision, parameters: parameters, nodes: nodes)
+        for numbers in pruned.constants {
+            let buffer = try Buffer(byteCount: numbers.count * 4, context: context)
+            numbers.withUnsafeBytes { buffer.copyIn(from: $0) }
+            execution.constants.append(buffer)
+        }
+        try allocateGradients(context)
+        checkParameters(parameters)
+    }
+
+    private func allocateGradients(_ context: Context) throws(KernelError) {
+        for slot in slots {
+            let count = slot.parameter.elementCount
+            let sum = try Buffer(byteCount: count * 4, context: context)
+            let open = try Buffer(byteCount: count * 4, context: context)
+            gradientBuffers += [sum, open]
+            execution.gradients[slot] = Gradient(
+                sum: sum.floats(count: count), open: open.floats(count: count))
+        }
+        zeroGradients()
+    }
+
+    private func checkParameters(_ parameters: Parameters) {
+        for reference in nodes.flatMap(\.operation.parameters) {
+            let entry = parameters.entry(reference.name)
+            precondition(
+                entry.dimensions == reference.dimensions
+                    && entry.isTrainable == reference.isTrainable,
+                "'\(reference.name)' is recorded as \(reference.dimensions), holds \(entry.dimensions)")
+        }
+    }
+
+    /// Names of the parameters whose gradients a run computes.
+    public var differentiatedNames: Set<String> { Set(slots.map(\.parameter.name)) }
+
+    /// Bytes of activations for batches of this size; gradients and parameters are not in it.
+    public func bytes(for capacity: Capacity) -> Int {
+        MemoryPlan(nodes: nodes, kept: keptValues, capacity: capacity).byteCount
+    }
+
+    /// Bytes of gradients, whatever the batch.
+    public var gradientBytes: Int { slots.reduce(0) { $0 + 8 * $1.parameter.elementCount } }
+
+    /// Number of operations in a run.
+    public var operationCount: Int { nodes.count }
+
+    private var keptValues: [Value] { outputs + [losses].compactMap { $0 } }
+
+    /// Allocates the arena for batches up to `capacity`; larger ones grow it when they come.
+    public func reserve(_ capacity: Capacity) throws(KernelError) {
+        let plan = MemoryPlan(nodes: nodes, kept: keptValues, capacity: capacity)
+        if execution.arena == nil || execution.arena!.byteCount < plan.byteCount {
+            execution.arena = nil
+            execution.arena = try Buffer(
+                byteCount: max(plan.byteCount, 64), context: execution.context)
+        }
+        execution.plan = plan
+        self.capacity = capacity
+    }
+
+    /// Runs every operation on a batch. Gradients are added to those already there.
+    @discardableResult
+    public func run(_ batch: Batch) throws(KernelError) -> Result {
+        let needed = Capacity(of: batch)
+        if capacity == nil || !capacity!.holds(needed) {
+            try reserve(capacity?.union(needed) ?? needed)
+        }
+        try execution.load(batch)
+        for node in nodes {
+            try prepare(node)
+            try node.operation.run(node, execution)
+        }
+        return Result(
+            outputs: outputs.map { execution.context.read(execution.matrix($0)) },
+            losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
+    }
+
+    /// An accumulating operation whose earlier sum is still read elsewhere starts from a copy.
+    private func prepare(_ node: Node) throws(KernelError) {
+        guard (node.operation as? any Accumulating)?.accumulates == true,
+            let input = node.operation.inPlaceInput.map({ node.inputs[$0] }),
+            let plan = execution.plan,
+            plan.offsets[input.id] != plan.offsets[node.outputs[0].id]
+        else { return }
+        try execution.context.scale(
+            execution.matrix(input), by: 1, into: execution.matrix(node.outputs[0]))
+    }
+
+    // MARK: Gradients
+
+    /// Clears every gradient, at the start of an optimizer step.
+    public func zeroGradients() {
+        for buffer in gradientBuffers { buffer.zero() }
+    }
+
+    /// Adds up the uses of tied parameters, at the end of an optimizer step, and returns the
+    /// gradient of each parameter, in place.
+    package func finishedGradients() throws(KernelError) -> [String: Floats] {
+        var result: [String: Floats] = [:]
+        for slot in slots.sorted(by: { $0.use < $1.use }) {
+            let sum = execution.gradients[slot]!.sum
+            if let first = result[slot.parameter.name] {
+                try execution.context.add(first, sum, into: first)
+            } else {
+                result[slot.parameter.name] = sum
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A Hugging Face model directory, checked against what its config.json describes.
+
+import CairnFormats
+import CairnGraph
+import CairnTensor
+import Foundation
+
+/// Weights and configuration of a pretrained model, with every name, shape and type checked.
+public struct BaseModel: Sendable {
+    public let directory: URL
+    public let configuration: ModelConfiguration
+    public let model: any Model
+    /// What the file calls each tensor of the model.
+    private let names: [String: String]
+    private let weights: SafetensorsDirectory
+    /// Tensors of the head that the file has in the right shape.
+    public let headTensors: Set<String>
+
+    /// Opens a directory of `config.json` and safetensors files for a task.
+    ///
+    /// - Throws: `FormatError` for a file that cannot be read; `ModelError` for an unknown family
+    ///   or setting, a missing or unexpected tensor, a wrong shape or type.
+    public init(contentsOf directory: URL, head: Head) throws {
+        let file = directory.appendingPathComponent("config.json")
+        let json = try JSONValue.parse(contentsOf: file)
+        guard json.object != nil else {
+            throw ModelError.badValue(
+                file: file.path, key: "", expected: "a JSON object", found: json.kind)
+        }
+        let configuration = try ModelConfiguration(json, file: file.path)
+        let model: any Model =
+            configuration.family.isEncoder
+            ? Encoder(configuration, labels: try Self.labels(head, file.path))
+            : Decoder(configuration, head: head)
+        try self.init(directory: directory, configuration: configuration, model: model)
+    }
+
+    private init(directory: URL, configuration: ModelConfiguration, model: any Model) throws {
+        self.directory = directory
+        self.configuration = configuration
+        self.model = model
+        weights = try SafetensorsDirectory(contentsOf: directory)
+        let found = Set(weights.names)
+        var names: [String: String] = [:]
+        var missing: [String] = []
+        for parameter in model.parameters {
+            if let name = Self.spellings(parameter.name, configuration.family)
+                .first(where: found.contains)
+            {
+                names[parameter.name] = name
+            } else if !parameter.isHead {
+                missing.append(parameter.name)
+            }
+        }
+        guard missing.isEmpty else {
+            throw ModelError.missingTensors(directory: directory.path, names: missing)
+        }
+        let used = Set(names.values)
+        let extra = weights.names.filter { !used.contains($0) && !Self.mayIgnore($0) }
+        guard extra.isEmpty else {
+            throw ModelError.unexpectedTensors(directory: directory.path, names: extra)
+        }
+        var heads = Set<String>()
+        for parameter in model.parameters {
+            guard let name = names[parameter.name], let tensor = weights.tensor(named: name) else {
+                continue
+            }
+            let file = weights.file(of: name)?.path ?? directory.path
+            guard tensor.dtype.isWeight else {
+                throw ModelError.dtypeUnsupported(
+                    file: file, tensor: name, found: tensor.dtype.rawValue)
+            }
+            if tensor.shape.dimensions == parameter.dimensions {
+                if parameter.isHead { heads.insert(parameter.name) }
+            } else if parameter.isHead {
+                // A head for other labels: replaced by a fresh one, which the caller reports.
+                names[parameter.name] = nil
+            } else {
+                throw ModelError.shapeMismatch(
+                    file: file, tensor: name, expected: parameter.dimensions,
+                    found: tensor.shape.dimensions)
+            }
+        }
+        self.names = names
+        headTensors = heads
+    }
+
+    /// A tensor of the model by its name in the model, as the file has it.
+    public func tensor(named name: String) -> Tensor? {
+        names[name].flatMap { weights.tensor(named: $0) }
+    }
+
+    /// The weight files, for digests.
+    public var weightFiles: [URL] { weights.files }
+
+    /// Numbers in the base, without the task's head.
+    public var parameterCount: Int {
+        model.parameters.filter { !$0.isHead }.reduce(0) { $0 + $1.dimensions.reduce(1, *) }
+    }
+
+    /// The longest sequence that has a position for every token.
+    public var maximumLength: Int {
+        (model as? Encoder)?.maximumLength ?? configuration.maximumPositions
+    }
+
+    // MARK: Names
+
+    /// How files spell a tensor: as the task's model does; without its prefix, as a bare body is
+    /// saved; with TensorFlow's names of the norms' parameters, as the first BERTs were.
+    private static func spellings(_ name: String, _ family: ModelFamily) -> [String] {
+        var spellings = [name]
+        let prefix = family.prefix + "."
+        if name.hasPrefix(prefix) { spellings.append(String(name.dropFirst(prefix.count))) }
+        for spelling in spellings {
+            if spelling.hasSuffix("LayerNorm.weight") {
+                spellings.append(spelling.replacingOccurrences(of: "LayerNorm.weight", with: "LayerNorm.gamma"))
+            } else if spelling.hasSuffix("LayerNorm.bias") {
+                spellings.append(spelling.replacingOccurrences(of: "LayerNorm.bias", with: "LayerNorm.beta"))
+            }
+        }
+        return spellings
+    }
+
+    /// Heads of other tasks and buffers that are computed, which bases carry and no task here reads.
+    private static func mayIgnore(_ name: String) -> Bool {
+        let heads = ["lm_head.", "cls.", "score.", "classifier.", "qa_outputs.", "pooler.",
+            "roberta.pooler."]
+        return heads.contains(where: name.hasPrefix) || name.hasSuffix("rotary_emb.inv_freq")
+            || name.hasSuffix("embeddings.position_ids")
+            || name.hasSuffix("embeddings.token_type_ids")
+    }
+
+    private static func labels(_ head: Head, _ file: String) throws(ModelError) -> Int {
+        guard case .classification(let labels) = head else {
+            throw .unsupported(
+                file: file, key: "model_type", value: "an encoder",
+                supported: "a decoder, for a causal language model")
+        }
+        return labels
+    }
+}
+
+/// Which parameters a fine-tuning run trains.
+public enum Method: Sendable, Equatable {
+    /// LoRA pairs on the targeted layers, and the head.
+    case lora(AdapterConfiguration)
+    /// Every parameter.
+    case full
+}
+
+/// A base made ready for a task: its adapter, and every tensor on the device.
+public struct TaskModel {
+    public let base: BaseModel
+    public let method: Method
+    public let adapter: Adapter?
+    public let parameters: Parameters
+    public let seed: UInt64
+
+    /// Puts the base's tensors on the device and starts what trains: the head from the file where
+    /// it has one in the right shape, everything new from `seed`.
+    public init(_ base: BaseModel, method: Method, seed: UInt64, parameters: Parameters) throws {
+        self.base = base
+        self.method = method
+        self.seed = seed
+        self.parameters = parameters
+        switch method {
+        case .lora(let configuration): adapter = try Adapter(configuration, for: base.model)
+        case .full: adapter = nil
+        }
+        for specification in base.model.parameters {
+            let tensor =
+                base.tensor(named: specification.name) ?? specification.initialTensor(seed: seed)
+            if specification.isHead || method == .full {
+                try parameters.addTrainable(specification.name, tensor)
+            } else {
+                try parameters.addFrozen(specification.name, tensor)
+            }
+        }
+        if let adapter {
+            for specification in adapter.parameters(of: base.model) {
+                try parameters.addTrainable(
+                    specification.name, specification.initialTensor(seed: seed))
+            }
+        }
+        try startMagnitudes()
+    }
+
+    /// DoRA's magnitudes start at the row norms of the weights, so that B = 0 changes nothing.
+    private func startMagnitudes() throws {
+        guard let adapter, adapter.configuration.usesDoRA else { return }
+        for layer in base.model.linearLayers where adapter.modules.contains(layer.name) {
+            guard let weight = base.tensor(named: layer.name + ".weight") else {
+                preconditionFailure("\(layer.name) was checked to have a weight")
+            }
+            let numbers = weight.floats()
+            let norms = (0..<layer.outputs).map { row in
+                let squares = numbers[row * layer.inputs..<(row + 1) * layer.inputs].reduce(0.0) {
+                    $0 + Double($1) * Double($1)
+                }
+                return Float(squares.squareRoot())
+            }
+            parameters.set(layer.name + ".lora_magnitude_vector", to: norms)
+        }
+    }
+
+    /// Records the model: with everything that trains, or for prediction.
+    public func recorded(isTraining: Bool) -> (graph: Graph, logits: Value) {
+        var recorder = Recorder(
+            adapter: adapter, training: method == .full ? .everything : .adapter, seed: seed,
+            drops: isTraining)
+        let logits = base.model.record(&recorder)
+        return (recorder.graph, logits)
+    }
+}

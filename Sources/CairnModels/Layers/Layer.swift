@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Layers: values with named parameters that record themselves into a graph.
+
+import CairnGraph
+
+/// How the numbers of a parameter start when no file has them.
+public enum Initialization: Sendable, Equatable {
+    case zeros
+    case ones
+    case normal(deviation: Float)
+    /// Uniform in [-bound, bound).
+    case uniform(bound: Float)
+}
+
+/// A tensor that a layer needs: its name in the file, its shape, how it starts.
+public struct ParameterSpecification: Sendable, Equatable {
+    public let name: String
+    public let dimensions: [Int]
+    public let initialization: Initialization
+    /// Part of a task's head: trained in full whatever the method, absent from a base's files.
+    public var isHead = false
+
+    public init(_ name: String, _ dimensions: [Int], _ initialization: Initialization) {
+        self.name = name
+        self.dimensions = dimensions
+        self.initialization = initialization
+    }
+}
+
+/// A part of a model: parameters under their names in the file, and what they compute.
+public protocol Layer: Sendable {
+    /// Every tensor the layer reads, in the order of use.
+    var parameters: [ParameterSpecification] { get }
+
+    /// Records the layer on `x`.
+    func callAsFunction(_ x: Value, _ recorder: inout Recorder) -> Value
+}
+
+/// Which parameters of a model train.
+public enum Training: Sendable {
+    /// Every one, head included.
+    case everything
+    /// The LoRA pairs of the adapter, and the head.
+    case adapter
+}
+
+/// Where layers record themselves, and what they must know to do so.
+public struct Recorder: Sendable {
+    public var graph = Graph()
+    /// The LoRA pairs to add; nil for the plain model.
+    public let adapter: Adapter?
+    public let training: Training
+    /// Seed of the dropout masks.
+    public let seed: UInt64
+    /// Constants kept across layers: rotary tables.
+    var ropeTables: [RopeKey: RopeTables] = [:]
+
+    /// Whether dropout drops: in training, not in evaluation.
+    public let drops: Bool
+
+    public init(
+        adapter: Adapter? = nil, training: Training = .adapter, seed: UInt64 = 0,
+        drops: Bool = false
+    ) {
+        self.adapter = adapter
+        self.training = training
+        self.seed = seed
+        self.drops = drops
+    }
+
+    func reference(_ specification: ParameterSpecification) -> ParameterReference {
+        let trains: Bool =
+            switch training {
+            case .everything: true
+            case .adapter: specification.isHead
+            }
+        return ParameterReference(
+            name: specification.name, dimensions: specification.dimensions, isTrainable: trains)
+    }
+}
+
+/// y = x W^T + b, with a LoRA pair where the recorder's adapter targets this layer.
+///
+/// Shapes: x [rows, in], `NAME.weight` [out, in], `NAME.bias` [out].
+public struct Linear: Layer {
+    public let name: String
+    public let inputs: Int
+    public let outputs: Int
+    public let hasBias: Bool
+    /// How weight and bias start; torch's default is uniform within 1/sqrt(in).
+    public let weightInitialization: Initialization
+    public let biasInitialization: Initialization
+    public var isHead = false
+
+    /// A layer with torch's own initialization: uniform within 1/sqrt(in), weight and bias.
+    public init(_ name: String, _ inputs: Int, _ outputs: Int, bias: Bool = true) {
+        let bound = 1 / Float(inputs).squareRoot()
+        self.init(
+            name, inputs, outputs, bias: bias, weight: .uniform(bound: bound),
+            biasStart: .uniform(bound: bound))
+    }
+
+    init(
+        _ name: String, _ inputs: Int, _ outputs: Int, bias: Bool, weight: Initialization,
+        biasStart: Initialization = .zeros, isHead: Bool = false
+    ) {
+        precondition(inputs > 0 && outputs > 0, "\(name): \(inputs) inputs, \(outputs) outputs")
+        self.name = name
+        self.inputs = inputs
+        self.outputs = outputs
+        hasBias = bias
+        weightInitialization = weight
+        biasInitialization = biasStart
+        self.isHead = isHead
+    }
+
+    var weight: ParameterSpecification {
+        var weight = ParameterSpecification(
+            name + ".weight", [outputs, inputs], weightInitialization)
+        weight.isHead = isHead
+        return weight
+    }
+
+    var bias: ParameterSpecification? {
+        guard hasBias else { return nil }
+        var bias = ParameterSpecification(name + ".bias", [outputs], biasInitialization)
+        bias.isHead = isHead
+        return bias
+    }
+
+    public var parameters: [ParameterSpecification] { [weight] + [bias].compactMap { $0 } }
+
+    public func callAsFunction(_ x: Value, _ recorder: inout Recorder) -> Value {
+        let weight = recorder.reference(weight)
+        let bias = bias.map { recorder.reference($0) }
+        guard !isHead, let adapter = recorder.adapter, adapter.modules.contains(name) else {
+            return recorder.graph.linear(x, weight: weight, bias: bias)
+        }
+        let pair = adapter.pair(for: self)
+        var dropped: Value?
+        if recorder.drops, adapter.configuration.dropout > 0 {
+            dropped = recorder.graph.dropout(
+                x, probability: adapter.configuration.dropout, seed: recorder.seed,
+                site: "dropout/\(name)")
+        }
+        guard adapter.configuration.usesDoRA else {
+            return recorder.graph.linear(
+                x, weight: weight, bias: bias, pair: pair, adapterInput: dropped)
+        }
+        return recorder.graph.dora(
+            x, weight: weight, bias: bias, pair: pair,
+            magnitude: adapter.magnitude(for: self), dropped: dropped)
+    }
+}
+
+/// y = x / sqrt(mean(x^2) + epsilon) * w, over each run of `width` columns.
+public struct RMSNorm: Layer {
+    public let name: String
+    public let width: Int
+    public let epsilon: Float
+
+    public init(_ name: String, width: Int, epsilon: Float = 1e-6) {
+        self.name = name
+        self.width = width
+        self.epsilon = epsilon
+    }
+
+    public var parameters: [ParameterSpecification] {
+        [ParameterSpecification(name + ".weight", [width], .ones)]
+    }
+
+    public func callAsFunction(_ x: Value, _ recorder: inout Recorder) -> Value {
+        let weight = recorder.reference(parameters[0])
+        return recorder.graph.rmsNorm(x, weight: weight, epsilon: epsilon)
+    }
+}
+
+/// y = (x - mean(x)) / sqrt(var(x) + epsilon) * w + b.
+public struct LayerNorm: Layer {
+    public let name: String
+    public let width: Int
+    public let epsilon: Float
+
+    public init(_ name: String, width: Int, epsilon: Float = 1e-5) {
+        self.name = name
+        self.width = width
+        self.epsilon = epsilon
+    }
+
+    public var parameters: [ParameterSpecification] {
+        [
+            ParameterSpecification(name + ".weight", [width], .ones),
+            ParameterSpecification(name + ".bias", [width], .zeros),
+        ]
+    }
+
+    public func callAsFunction(_ x: Value, _ recorder: inout Recorder) -> Value {
+        let weight = recorder.reference(parameters[0])
+        let bias = recorder.reference(parameters[1])
+        return recorder.graph.layerNorm(x, weight: weight, bias: bias, epsilon: epsilon)
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Why a model directory cannot be used.
+
+/// Every case names the file, the place in it, what was expected and what was found.
+public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
+    case missingKey(file: String, key: String, expected: String)
+    case badValue(file: String, key: String, expected: String, found: String)
+    case unsupported(file: String, key: String, value: String, supported: String)
+    case missingTensors(directory: String, names: [String])
+    case unexpectedTensors(directory: String, names: [String])
+    case shapeMismatch(file: String, tensor: String, expected: [Int], found: [Int])
+    case dtypeUnsupported(file: String, tensor: String, found: String)
+    case noTargetMatches(targets: String, examples: [String])
+    case unknownModelSize(size: String, expected: String)
+    case sizeMismatch(file: String, size: String, parameters: Int)
+    case labelMismatch(file: String, expected: String, found: String)
+
+    public var description: String {
+        switch self {
+        case .missingKey(let file, let key, let expected):
+            "\(file): key '\(key)' is missing; expected \(expected)"
+        case .badValue(let file, let key, let expected, let found):
+            "\(file): key '\(key)' must be \(expected), found \(found)"
+        case .unsupported(let file, let key, let value, let supported):
+            "\(file): '\(key)' is \(value), which Cairn does not compute; supported: \(supported)"
+        case .missingTensors(let directory, let names):
+            "\(directory): \(Self.listed(names)) missing from the weight files"
+        case .unexpectedTensors(let directory, let names):
+            "\(directory): \(Self.listed(names)) in the weight files but not in the model that "
+                + "config.json describes"
+        case .shapeMismatch(let file, let tensor, let expected, let found):
+            "\(file): tensor '\(tensor)' has shape \(found), config.json makes it \(expected)"
+        case .dtypeUnsupported(let file, let tensor, let found):
+            "\(file): tensor '\(tensor)' is \(found); weights must be F32, BF16 or F16"
+        case .noTargetMatches(let targets, let examples):
+            "--target-modules \(targets) matches no linear layer; the model has "
+                + examples.joined(separator: ", ")
+        case .unknownModelSize(let size, let expected):
+            "--model-size '\(size)' is not a number of parameters; expected \(expected)"
+        case .sizeMismatch(let file, let size, let parameters):
+            "\(file): describes a model of \(parameters) parameters, which is not --model-size "
+                + size
+        case .labelMismatch(let file, let expected, let found):
+            "\(file): expected labels \(expected), found \(found)"
+        }
+    }
+
+    private static func listed(_ names: [String]) -> String {
+        let shown = names.prefix(5).map { "'\($0)'" }.joined(separator: ", ")
+        let more = names.count > 5 ? " and \(names.count - 5) more" : ""
+        return (names.count == 1 ? "tensor " : "\(names.count) tensors, ") + shown + more
+            + (names.count == 1 ? " is" : " are")
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Opens a checkpoint directory for evaluation and prediction.
+
+import CairnEngine
+import CairnFormats
+import CairnGraph
+import CairnModels
+import Foundation
+
+/// A fine-tuned model: base, adapter, head, labels, and what is needed to run it as it was trained.
+public struct Checkpoint {
+    public let directory: URL
+    public let model: TaskModel
+    public let task: Task
+    public let maximumLength: Int
+    public let precision: Precision
+    public let padTokenID: Int32?
+
+    /// Opens an adapter directory (with its base) or a full model directory.
+    ///
+    /// - Parameter base: where the base is, instead of what adapter_config.json says.
+    /// - Throws: when a file is missing, or when config.json, adapter and weights disagree.
+    public init(contentsOf directory: URL, base: URL? = nil, context: Context) throws {
+        self.directory = directory
+        let file = directory.appendingPathComponent("config.json")
+        func exists(_ name: String) -> Bool {
+            FileManager.default.fileExists(atPath: directory.appendingPathComponent(name).path)
+        }
+        let isAdapter = exists(PEFTAdapter.configurationFile)
+        guard exists("config.json"), isAdapter || exists("model.safetensors") else {
+            let found = (try? FileManager.default.contentsOfDirectory(atPath: directory.path))
+            throw TrainingError.notACheckpoint(
+                path: directory.path,
+                found: found.map { $0.isEmpty ? "an empty directory" : $0.sorted().prefix(8)
+                    .joined(separator: ", ") } ?? "no such directory")
+        }
+        let json = try JSONValue.parse(contentsOf: file)
+        let configuration = try ModelConfiguration(json, file: file.path)
+        task = try Self.task(json, configuration)
+        padTokenID = configuration.padTokenID
+        let parameters = Parameters(context: context)
+        let head = Head.classification(labels: task.labels.count)
+        if isAdapter {
+            let adapter = try PEFTAdapter(contentsOf: directory)
+            let place = try base ?? Self.base(of: adapter)
+            let base = try BaseModel(contentsOf: place, head: head)
+            try Self.compare(base.configuration, configuration)
+            model = try TaskModel(
+                base, method: .lora(adapter.configuration), seed: 0, parameters: parameters)
+            try adapter.apply(to: model)
+        } else {
+            let base = try BaseModel(contentsOf: directory, head: head)
+            let missing = base.model.parameters.filter {
+                $0.isHead && !base.headTensors.contains($0.name)
+            }
+            guard missing.isEmpty else {
+                throw ModelError.missingTensors(
+                    directory: directory.path, names: missing.map(\.name))
+            }
+            model = try TaskModel(base, method: .full, seed: 0, parameters: parameters)
+        }
+        let metadata = try Self.metadata(directory)
+        maximumLength = min(
+            metadata?["max_length"]?.integer ?? 512, model.base.maximumLength)
+        precision = metadata?["precision"]?.string.flatMap(Precision.init(rawValue:)) ?? .fp32
+    }
+
+    /// Which row a classifier of this model reads.
+    public var pooling: Pooling {
+        model.base.configuration.family.isEncoder ? .first : .last(padTokenID: padTokenID)
+    }
+
+    private static func base(of adapter: PEFTAdapter) throws -> URL {
+        let file = adapter.directory.appendingPathComponent(PEFTAdapter.configurationFile).path
+        guard let name = adapter.base else {
+            throw TrainingError.baseMissing(file: file, base: "null")
+        }
+        var isDirectory: ObjCBool = false
+        let url = URL(fileURLWithPath: name)
+        guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory),
+            isDirectory.boolValue
+        else { throw TrainingError.baseMissing(file: file, base: name) }
+        return url
+    }
+
+    private static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task {
+        let labels = configuration.labels ?? ["LABEL_0", "LABEL_1"]
+        guard let type = json["problem_type"]?.string else {
+            return labels.count == 1 ? .regression(names: labels) : .singleLabel(labels: labels)
+        }
+        guard let task = Task(problemType: type, labels: labels) else {
+            throw TrainingError.badMetadata(
+                file: configuration.file, key: "problem_type",
+                expected: "single_label_classification, multi_label_classification or regression",
+                found: "'\(type)'")
+        }
+        return task
+    }
+
+    /// Refuses a base of another shape than the one that the checkpoint was trained on.
+    private static func compare(
+        _ base: ModelConfiguration, _ own: ModelConfiguration
+    ) throws(ModelError) {
+        let pairs: [(String, String, String)] = [
+            ("model_type", own.family.rawValue, base.family.rawValue),
+            ("hidden_size", "\(own.hiddenSize)", "\(base.hiddenSize)"),
+            ("num_hidden_layers", "\(own.layerCount)", "\(base.layerCount)"),
+            ("vocab_size", "\(own.vocabularySize)", "\(base.vocabularySize)"),
+            ("rope settings", "\(own.rope)", "\(base.rope)"),
+        ]
+        for (key, expected, found) in pairs where expected != found {
+            throw .badValue(
+                file: base.file, key: key, expected: "\(expected), as in the checkpoint",
+                found: found)
+        }
+    }
+
+    private static func metadata(_ directory: URL) throws -> JSONValue? {
+        let file = directory.appendingPathComponent("metadata.json")
+        guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+        return try JSONValue.parse(contentsOf: file)
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What goes into a checkpoint besides the weights.
+
+import CairnFormats
+import CairnModels
+import Foundation
+
+/// The facts of a run that its checkpoints carry.
+public struct RunDescription: Sendable {
+    public var task: Task
+    public var settings: FineTuneSettings
+    /// Longest row in tokens; longer ones were truncated.
+    public var maximumLength: Int
+    public var padTokenID: Int32?
+    /// What `base_model_name_or_path` says: the absolute path of the base, or its Hub id.
+    public var baseName: String
+    /// SHA-256 of the training file.
+    public var dataDigest: String
+    public var runID: String
+    public var trainRows: Int
+    public var validationRows: Int
+
+    public init(
+        task: Task, settings: FineTuneSettings, maximumLength: Int, padTokenID: Int32?,
+        baseName: String, dataDigest: String, runID: String, trainRows: Int, validationRows: Int
+    ) {
+        self.task = task
+        self.settings = settings
+        self.maximumLength = maximumLength
+        self.padTokenID = padTokenID
+        self.baseName = baseName
+        self.dataDigest = dataDigest
+        self.runID = runID
+        self.trainRows = trainRows
+        self.validationRows = validationRows
+    }
+}
+
+extension RunDescription {
+    /// The base's config.json turned into that of the task, for transformers 4 and 5 alike:
+    /// labels, problem type, pad token, both spellings of rotary settings and of the type.
+    func configuration(of base: BaseModel) -> JSONValue {
+        var config = base.configuration.json.object ?? [:]
+        let labels = task.labels
+        config["architectures"] = [.string(base.configuration.family.classifierClass)]
+        config["id2label"] = .object(
+            JSONObject(labels.enumerated().map { ("\($0)", .string($1)) }))
+        config["label2id"] = .object(
+            JSONObject(labels.enumerated().map { ($1, .integer(Int64($0))) }))
+        config["num_labels"] = nil
+        config["problem_type"] = .string(task.problemType)
+        config["pad_token_id"] = padTokenID.map { .integer(Int64($0)) } ?? .null
+        if let dtype = config["dtype"] ?? config["torch_dtype"] {
+            config["dtype"] = dtype
+            config["torch_dtype"] = dtype
+        }
+        if !base.configuration.family.isEncoder {
+            addRope(base.configuration.rope, to: &config)
+        }
+        return .object(config)
+    }
+
+    private func addRope(_ rope: RopeConfiguration, to config: inout JSONObject) {
+        var scaling: JSONObject
+        switch rope.scaling {
+        case .none: scaling = ["rope_type": "default"]
+        case .linear(let factor): scaling = ["rope_type": "linear", "factor": .number(factor)]
+        case .llama3(let factor, let low, let high, let original):
+            scaling = [
+                "rope_type": "llama3", "factor": .number(factor),
+                "low_freq_factor": .number(low), "high_freq_factor": .number(high),
+                "original_max_position_embeddings": .integer(Int64(original)),
+            ]
+        }
+        config["rope_theta"] = .number(rope.theta)
+        config["rope_scaling"] = rope.scaling == .none ? .null : .object(scaling)
+        scaling["rope_theta"] = .number(rope.theta)
+        config["rope_parameters"] = .object(scaling)
+    }
+
+    /// Metrics and settings of the epoch that a checkpoint holds.
+    func metadata(_ epoch: EpochReport?, step: Int, method: Method) -> JSONValue {
+        func number(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
+        let seconds = epoch?.seconds ?? 0
+        return .object([
+            "epoch": .integer(Int64(epoch?.epoch ?? 0)), "step": .integer(Int64(step)),
+            "train_loss": number(epoch?.trainLoss), "val_loss": number(epoch?.validationLoss),
+            "train_accuracy": number(epoch?.trainAccuracy),
+            "val_accuracy": number(epoch?.validationAccuracy),
+            "learning_rate": number(epoch?.learningRate), "epoch_time_seconds": .number(seconds),
+            "samples_per_second": .number(seconds > 0 ? Double(epoch!.rows) / seconds : 0),
+            "tokens_per_second": .number(seconds > 0 ? Double(epoch!.tokens) / seconds : 0),
+            "seed": .integer(Int64(bitPattern: settings.seed)), "data_sha256": .string(dataDigest),
+            "run_id": .string(runID), "problem_type": .string(task.problemType),
+            "labels": .array(task.labels.map { .string($0) }),
+            "max_length": .integer(Int64(maximumLength)),
+            "precision": .string(settings.precision.rawValue),
+            "method": method == .full ? "full" : "lora",
+            "epochs": .integer(Int64(settings.epochs)),
+            "batch_size": .integer(Int64(settings.batchSize)),
+            "peak_learning_rate": .number(settings.learningRate),
+            "schedule": .string(settings.schedule.rawValue), "warmup": .number(settings.warmup),
+            "weight_decay": .number(settings.weightDecay), "clip": number(settings.clip),
+            "class_weights": .string(settings.classWeights.rawValue),
+            "train_rows": .integer(Int64(trainRows)),
+            "validation_rows": .integer(Int64(validationRows)),
+            "base_model": .string(baseName), "cairn_version": .string(CairnVersion.string),
+            "schema_version": 1,
+        ])
+    }
+}
+
+/// The version that files and `--version` state.
+public enum CairnVersion {
+    public static let string = "0.1.0"
+}
+
+extension ModelFamily {
+    /// The class of transformers that classifies with this family.
+    public var classifierClass: String {
+        switch self {
+        case .qwen2: "Qwen2ForSequenceClassification"
+        case .qwen3: "Qwen3ForSequenceClassification"
+        case .llama: "LlamaForSequenceClassification"
+        case .mistral: "MistralForSequenceClassification"
+        case .bert: "BertForSequenceClassification"
+        case .roberta: "RobertaForSequenceClassification"
+        }
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The README.md of a checkpoint: what it is, how good, how to load it.
+
+import CairnFormats
+import CairnModels
+import Foundation
+
+/// A model card with the run's own figures and a snippet that runs.
+struct ModelCard {
+    let model: TaskModel
+    let description: RunDescription
+    let epoch: EpochReport?
+
+    /// A Hub id is one or two plain names; anything else is a path of this machine.
+    static func isHubID(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        let allowed = CharacterSet(
+            charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+        return (1...2).contains(parts.count)
+            && parts.allSatisfy {
+                !$0.isEmpty && !$0.hasPrefix(".")
+                    && $0.unicodeScalars.allSatisfy(allowed.contains)
+            }
+    }
+
+    private var baseID: String? {
+        Self.isHubID(description.baseName) ? description.baseName : nil
+    }
+
+    var text: String {
+        [frontMatter, heading, figures, labels, settings, snippet].joined(separator: "\n")
+    }
+
+    private var frontMatter: String {
+        var lines = ["---"]
+        if let baseID { lines.append("base_model: \(baseID)") }
+        lines += [
+            "library_name: \(model.adapter == nil ? "transformers" : "peft")",
+            "pipeline_tag: text-classification", "tags:",
+        ]
+        if model.adapter != nil { lines.append("- lora") }
+        return (lines + ["- cairn", "---", ""]).joined(separator: "\n")
+    }
+
+    private var heading: String {
+        let kind = model.adapter == nil ? "A fully fine-tuned" : "A LoRA adapter for a"
+        let base = baseID.map { " Base: `\($0)`." } ?? ""
+        return """
+            # Text classifier
+
+            \(kind) `\(model.base.configuration.family.rawValue)` model, trained with Cairn \
+            \(CairnVersion.string).\(base)
+
+            """
+    }
+
+    private var figures: String {
+        guard let epoch else { return "No epoch had been completed when this was saved.\n" }
+        func percent(_ value: Double?) -> String {
+            value.map { String(format: "%.4f", $0) } ?? "–"
+        }
+        return """
+            ## Figures
+
+            | | train | validation |
+            |---|---|---|
+            | loss | \(String(format: "%.5f", epoch.trainLoss)) | \
+            \(String(format: "%.5f", epoch.validationLoss)) |
+            | accuracy | \(percent(epoch.trainAccuracy)) | \(percent(epoch.validationAccuracy)) |
+            | rows | \(description.trainRows) | \(description.validationRows) |
+
+            After epoch \(epoch.epoch) of \(description.settings.epochs). The training figures are \
+            means over the epoch, taken while the weights moved.
+
+            """
+    }
+
+    private var labels: String {
+        "## Labels\n\n| id | label |\n|---|---|\n"
+            + description.task.labels.enumerated().map {
+                "| \($0) | \($1.replacingOccurrences(of: "|", with: "\\|")) |\n"
+            }.joined()
+    }
+
+    private var settings: String {
+        let s = description.settings
+        var rows = [
+            ("problem type", description.task.problemType), ("seed", "\(s.seed)"),
+            ("epochs", "\(s.epochs)"), ("batch size", "\(s.batchSize)"),
+            ("learning rate", "\(s.learningRate), \(s.schedule.rawValue), warm-up \(s.warmup)"),
+            ("weight decay", "\(s.weightDecay)"), ("precision", s.precision.rawValue),
+            ("longest row", "\(description.maximumLength) tokens"),
+            ("class weights", s.classWeights.rawValue),
+            ("training data, SHA-256", description.dataDigest),
+        ]
+        if let c = model.adapter?.configuration {
+            rows.append(
+                (
+                    "LoRA",
+                    "rank \(c.rank), alpha \(c.alpha)\(c.usesRSLoRA ? ", rsLoRA" : "")"
+                        + "\(c.usesDoRA ? ", DoRA" : ""), dropout \(c.dropout), \(c.targets)"
+                ))
+        }
+        return "\n## Settings\n\n| | |\n|---|---|\n"
+            + rows.map { "| \($0.0) | \($0.1) |\n" }.joined()
+    }
+
+    private var snippet: String {
+        let names = description.task.labels.enumerated().map {
+            "\($0): \(Self.python($1))"
+        }.joined(separator: ", ")
+        let load =
+            model.adapter == nil
+            ? """
+            model = AutoModelForSequenceClassification.from_pretrained(path)
+            """
+            : """
+            base = AutoModelForSequenceClassification.from_pretrained(
+                \(Self.python(baseID ?? "PATH/TO/THE/BASE")), num_labels=\(description.task.labels.count),
+                id2label={\(names)}, pad_token_id=\(description.padTokenID.map { "\($0)" } ?? "None"))
+            model = PeftModel.from_pretrained(base, path)
+            """
+        return """
+
+            ## Use
+
+            ```python
+            import torch
+            \(model.adapter == nil ? "" : "from peft import PeftModel\n")\
+            from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+            path = "."  # this directory, or its name on the Hub
+            \(load)
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            inputs = tokenizer("A text to classify.", truncation=True, \
+            max_length=\(description.maximumLength), return_tensors="pt")
+            with torch.no_grad():
+                print(model.eval()(**inputs).logits)
+            ```
+
+            """
+    }
+
+    /// A Python string literal.
+    private static func python(_ text: String) -> String {
+        let data = (try? JSONValue.string(text).serialized(pretty: false)) ?? Data()
+        return String(decoding: data, as: UTF8.self)
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Encoded rows with their targets, and the micro-batches made of them.
+
+import CairnGraph
+
+/// What each row should give.
+public enum Targets: Sendable, Equatable {
+    case none
+    /// A class id per row.
+    case classes([Int32])
+    /// `columns` numbers per row, row-major.
+    case values([Float], columns: Int)
+}
+
+/// Rows of token ids with targets.
+public struct DataSet: Sendable {
+    public let ids: [[Int32]]
+    public let typeIDs: [[Int32]]
+    public let targets: Targets
+
+    public init(ids: [[Int32]], typeIDs: [[Int32]], targets: Targets) {
+        precondition(ids.count == typeIDs.count, "\(ids.count) rows, \(typeIDs.count) type rows")
+        switch targets {
+        case .none: break
+        case .classes(let classes):
+            precondition(classes.count == ids.count, "\(classes.count) classes, \(ids.count) rows")
+        case .values(let values, let columns):
+            precondition(
+                values.count == ids.count * columns, "\(values.count) values, \(ids.count) rows")
+        }
+        self.ids = ids
+        self.typeIDs = typeIDs
+        self.targets = targets
+    }
+
+    public var count: Int { ids.count }
+    public var tokenCount: Int { ids.reduce(0) { $0 + $1.count } }
+    public var longestRow: Int { ids.map(\.count).max() ?? 0 }
+
+    /// Rows per class id.
+    public func classCounts(_ classes: Int) -> [Int] {
+        guard case .classes(let ids) = targets else { return [] }
+        return ids.reduce(into: [Int](repeating: 0, count: classes)) { $0[Int($1)] += 1 }
+    }
+}
+
+/// Which row of each sequence a classifier reads.
+public enum Pooling: Sendable, Equatable {
+    case first
+    /// The rightmost token that is not padding, as decoders of transformers pool; the id may occur
+    /// as a genuine last token (pad = eos), which is then skipped too.
+    case last(padTokenID: Int32?)
+}
+
+/// The rows of an optimizer step, cut into micro-batches.
+///
+/// The rows fall by position into `groups` gradient groups, whatever the cut: that is what makes a
+/// step's gradients independent of the token budget.
+public struct StepRows: Sendable, Equatable {
+    public let rows: [Int]
+    /// Ranges of positions in `rows`, in order, each within the token budget.
+    public let microBatches: [Range<Int>]
+    public let groups: Int
+
+    /// Takes rows in order as long as their tokens fit the budget; a row alone always fits.
+    public init(rows: [Int], lengths: [Int], tokenBudget: Int, groups: Int = 8) {
+        var ranges: [Range<Int>] = []
+        var start = 0
+        var tokens = 0
+        for (position, row) in rows.enumerated() {
+            if position > start, tokens + lengths[row] > tokenBudget {
+                ranges.append(start..<position)
+                start = position
+                tokens = 0
+            }
+            tokens += lengths[row]
+        }
+        if start < rows.count { ranges.append(start..<rows.count) }
+        self.rows = rows
+        microBatches = ranges
+        self.groups = groups
+    }
+}
+
+extension DataSet {
+    /// The micro-batch of a step at the given positions.
+    public func batch(
+        _ step: StepRows, _ range: Range<Int>, pooling: Pooling, number: Int, lossScale: Float
+    ) -> Batch {
+        let rows = step.rows[range]
+        var batch = Batch(sequences: rows.map { ids[$0] })
+        batch.typeIDs = rows.flatMap { typeIDs[$0] }
+        batch.rowIDs = range.map { UInt32($0) }
+        batch.step = UInt32(truncatingIfNeeded: number)
+        batch.lossScale = lossScale
+        batch.pooledRows = zip(rows, batch.offsets).map { row, offset in
+            switch pooling {
+            case .first: return offset
+            case .last(let pad): return offset + UInt32(ids[row].lastIndex { $0 != pad } ?? 0)
+            }
+        }
+        switch targets {
+        case .none: break
+        case .classes(let classes): batch.classTargets = rows.map { classes[$0] }
+        case .values(let values, let columns):
+            batch.valueTargets = rows.flatMap { values[$0 * columns..<($0 + 1) * columns] }
+        }
+        let edges = (0...step.groups).map { $0 * step.rows.count / step.groups }
+        batch.groups =
+            [0]
+            + Set(edges).filter { range.lowerBound < $0 && $0 < range.upperBound }.sorted()
+            .map { UInt32($0 - range.lowerBound) } + [UInt32(range.count)]
+        batch.resumes = !edges.contains(range.lowerBound)
+        batch.suspends = !edges.contains(range.upperBound)
+        return batch
+    }
+
+    /// The factor that makes the sum of the rows' losses their mean, as torch defines it: divided
+    /// by the sum of the class weights, or by the number of values.
+    public func lossScale(rows: [Int], classWeights: [Float]?) -> Float {
+        switch targets {
+        case .none: 1
+        case .classes(let classes):
+            Float(
+                1
+                    / rows.reduce(0.0) {
+                        $0 + Double(classWeights?[Int(classes[$1])] ?? 1)
+                    })
+        case .values(_, let columns): 1 / Float(rows.count * columns)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Sums over the rows of a step and of an epoch.
+
+import CairnGraph
+
+/// What one optimizer step saw.
+struct StepTotals {
+    /// The sum of the rows' losses, then their mean.
+    var loss = 0.0
+    /// What the mean divides by.
+    let weight: Double
+    var right = 0
+    var judged = 0
+    var tokens = 0
+    var norm = 0.0
+    var seconds = 0.0
+
+    init(weight: Double) { self.weight = weight }
+
+    mutating func add(_ result: Program.Result, _ batch: Batch, labels: Int) {
+        loss = result.losses.reduce(loss) { $0 + Double($1) }
+        tokens += batch.ids.count
+        let logits = result.outputs[0]
+        if !batch.classTargets.isEmpty {
+            for (row, target) in batch.classTargets.enumerated() {
+                let best = argmax(Array(logits[row * labels..<(row + 1) * labels]))
+                right += best == Int(target) ? 1 : 0
+            }
+            judged += batch.classTargets.count
+        } else {
+            right += zip(logits, batch.valueTargets).count { ($0 > 0) == ($1 > 0.5) }
+            judged += batch.valueTargets.count
+        }
+    }
+}
+
+/// What the steps of an epoch saw.
+struct EpochTotals {
+    private var weightedLoss = 0.0
+    private var weight = 0.0
+    private var right = 0
+    private var judged = 0
+    var tokens = 0
+    var seconds = 0.0
+
+    mutating func add(_ step: StepTotals) {
+        weightedLoss += step.loss * step.weight
+        weight += step.weight
+        right += step.right
+        judged += step.judged
+        tokens += step.tokens
+        seconds += step.seconds
+    }
+
+    var meanLoss: Double { weight == 0 ? 0 : weightedLoss / weight }
+    var accuracy: Double { judged == 0 ? 0 : Double(right) / Double(judged) }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Why a run cannot start or go on.
+
+/// Every case says where, what was expected and what was found.
+public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
+    case emptyData(file: String)
+    case nonFinite(what: String, step: Int, epoch: Int)
+    case nonFiniteWeights(tensor: String, element: Int)
+    case missingFile(directory: String, name: String, purpose: String)
+    case notACheckpoint(path: String, found: String)
+    case badMetadata(file: String, key: String, expected: String, found: String)
+    case baseMissing(file: String, base: String)
+    case unwritable(path: String, reason: String)
+    case noPadToken(directory: String)
+    case splitMissing(file: String, line: Int)
+    case badTargets(file: String, expected: Int, found: Int)
+    case tokenOutOfRange(file: String, row: Int, id: Int, vocabulary: Int)
+
+    public var description: String {
+        switch self {
+        case .emptyData(let file): "\(file): no rows to work on; expected at least 1"
+        case .nonFinite(let what, let step, let epoch):
+            "epoch \(epoch), step \(step): the \(what) is not a finite number; nothing of this "
+                + "step was applied; try a lower --learning-rate"
+        case .nonFiniteWeights(let tensor, let element):
+            "tensor '\(tensor)' is not finite at element \(element); the checkpoint was not written"
+        case .missingFile(let directory, let name, let purpose):
+            "\(directory): expected \(name) (\(purpose)), found none"
+        case .notACheckpoint(let path, let found):
+            "\(path): expected a checkpoint directory with adapter_config.json, or config.json and "
+                + "model.safetensors; found \(found)"
+        case .badMetadata(let file, let key, let expected, let found):
+            "\(file): key '\(key)' must be \(expected), found \(found)"
+        case .baseMissing(let file, let base):
+            "\(file): the base model is '\(base)', which is no directory here; name one with --base"
+        case .splitMissing(let file, let line):
+            "\(file), line \(line): expected train, validation or test in the split column, "
+                + "found nothing, where other rows have one"
+        case .badTargets(let file, let expected, let found):
+            "\(file): expected \(expected) numbers per row, as in training, found \(found)"
+        case .tokenOutOfRange(let file, let row, let id, let vocabulary):
+            "\(file), row \(row): token id \(id) is outside of the model's vocabulary of "
+                + "\(vocabulary); is tokenizer.json of another model?"
+        case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
+        case .noPadToken(let directory):
+            "\(directory): expected pad_token_id in config.json, or a pad or eos token in "
+                + "tokenizer_config.json that tokenizer.json knows; found neither"
+        }
+    }
+}
