@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds every C test with all of csrc and runs it.
+# Builds csrc and every C test, and runs them.
 #
 #   Tests/C/run.sh [extra compiler flags]
 #
@@ -11,21 +11,42 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 failed=0
 
-# build_and_run SOURCE [flags]
-build_and_run() {
-    local source=$1 program
-    shift
-    program=$build/$(basename "$source" .c)
-    echo "$source $*"
-    # shellcheck disable=SC2046,SC2086
+# compile SOURCE OBJECT [flags]
+compile() {
+    local source=$1 object=$2
+    shift 2
+    # shellcheck disable=SC2086
     ${CC:-clang} -std=c11 -Wall -Wextra ${CFLAGS:--O2} "$@" -Icsrc -Icsrc/include -ITests/C \
-        $(find csrc -name '*.c' -not -path 'csrc/cuda/*' -not -path 'csrc/mpi/*') \
-        "$source" -lm -lpthread -o "$program" && ${RUN:-} "$program"
+        -c "$source" -o "$object"
 }
 
+# build_library FOLDER [flags]
+build_library() {
+    local folder=$build/$1 source
+    shift
+    mkdir -p "$folder"
+    find csrc -name '*.c' -not -path 'csrc/cuda/*' -not -path 'csrc/mpi/*' | while read -r source; do
+        compile "$source" "$folder/$(echo "$source" | tr / _).o" "$@" || exit 1
+    done
+}
+
+# run_test FOLDER SOURCE [flags]
+run_test() {
+    local folder=$build/$1 source=$2
+    shift 2
+    echo "$source $*"
+    # shellcheck disable=SC2086
+    compile "$source" "$build/test.o" "$@" &&
+        ${CC:-clang} ${CFLAGS:--O2} "$@" "$build/test.o" "$folder"/*.o -lm -lpthread \
+            -o "$build/test" && ${RUN:-} "$build/test"
+}
+
+build_library plain "$@" || exit 1
 for source in Tests/C/test_*.c Tests/C/dump_bits.c; do
-    build_and_run "$source" "$@" || failed=1
+    run_test plain "$source" "$@" || failed=1
 done
+
 # The register tile of AVX-512, in builds that any machine runs.
-build_and_run Tests/C/test_matmul.c -DCAIRN_TEST_WIDE_TILES "$@" || failed=1
+build_library wide -DCAIRN_TEST_WIDE_TILES "$@" || exit 1
+run_test wide Tests/C/test_matmul.c -DCAIRN_TEST_WIDE_TILES "$@" || failed=1
 exit $failed
