@@ -109,15 +109,11 @@ CAIRN_INLINE v16 v16_load_first_as(const void *p, cairn_dtype dtype, size_t inde
     return v16_load_as(words, dtype, 0);
 }
 
-/// Rounds to bf16, nearest even, and widens again; denormals become 0, NaN stays NaN.
+/// Rounds to bf16, nearest even, and widens again; NaN stays NaN.
 ///
 /// Adding 0x7fff plus the last kept bit carries into the upper half exactly when that rounds up.
 CAIRN_INLINE v16 v16_round_bf16(v16 x) {
-    const v16i bits = (v16i)x, magnitude = bits & 0x7fffffff;
+    const v16i bits = (v16i)x;
     const v16i rounded = (bits + 0x7fff + ((bits >> 16) & 1)) & (int32_t)0xffff0000;
-    const v16i sign = bits & (int32_t)0x80000000;
-    const v16i is_small = magnitude < 0x00800000, is_nan = magnitude > 0x7f800000;
-    const v16i quiet = (bits | 0x00400000) & (int32_t)0xffff0000;
-    const v16i number = (is_small & sign) | (~is_small & rounded);
-    return (v16)((is_nan & quiet) | (~is_nan & number));
+    return v16_select(x == x, (v16)rounded, x);
 }

@@ -11,11 +11,12 @@
 
 #include "matmul/matmul_pack.h"
 
-/// How a unit reads A: element (i, p) of a tile is tile[i * row_stride + p * step].
-typedef struct a_view {
+/// How a unit reads an operand: tile t begins at data + t * tile_stride; `step` leads one position
+/// on along k and, in A, `row_stride` one row down.
+typedef struct operand_view {
     const float *data;
     size_t tile_stride, row_stride, step;
-} a_view;
+} operand_view;
 
 /// A rectangle of C in units of register tiles, and the worker's memory for it.
 typedef struct unit_range {
@@ -36,31 +37,52 @@ static unit_range unit_range_of(const cairn_matmul_plan *plan, size_t unit, size
                         memory + PACKED_A_FLOATS + PACKED_B_FLOATS};
 }
 
-/// Rows i ..< i + rows of A along a block: as they lie if they are fp32 rows, else packed.
-static a_view view_a(const cairn_matmul_plan *plan, const cairn_matmul_block *block, size_t i,
-                     size_t rows, float *packed) {
+/// Whether the micro-kernel can read an operand as it lies.
+static bool is_plain(const cairn_matmul_plan *plan, const cairn_matrix *x) {
+    return x->dtype == CAIRN_DTYPE_F32 && !plan->rounds;
+}
+
+/// Rows i ..< i + rows of A along a block. Packing lines of A^T pays when several column tiles
+/// read them, packing plain rows never.
+static operand_view view_a(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                           size_t i, size_t rows, size_t column_tiles, float *packed) {
     const cairn_matrix *a = &plan->parts[block->part].a;
+    const float *data = a->data;
     if (a->transposed) {
+        if (is_plain(plan, a) && column_tiles < LEAST_TILES_TO_PACK)
+            return (operand_view){data + block->begin * a->stride + i, MR, 1, a->stride};
         pack_a(plan, block, i, rows, packed);
-        return (a_view){packed, MR * block->count, 1, MR};
+        return (operand_view){packed, MR, 1, MC};
     }
-    if (a->dtype == CAIRN_DTYPE_F32 && !plan->rounds) {
-        const float *data = (const float *)a->data + i * a->stride + block->begin;
-        return (a_view){data, MR * a->stride, a->stride, 1};
-    }
+    if (is_plain(plan, a))
+        return (operand_view){data + i * a->stride + block->begin, MR * a->stride, a->stride, 1};
     pack_a(plan, block, i, rows, packed);
-    return (a_view){packed, MR * KC, KC, 1};
+    return (operand_view){packed, MR * KC, KC, 1};
+}
+
+/// The columns of B that a unit reads along a block. Packing pays when several row tiles read them.
+static operand_view view_b(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                           const unit_range *range) {
+    const cairn_matrix *b = &plan->parts[block->part].b;
+    const size_t j = range->first_column_tile * NR;
+    if (is_plain(plan, b) && !b->transposed && range->row_tiles < LEAST_TILES_TO_PACK &&
+        j + range->column_tiles * NR <= plan->n)
+        return (operand_view){(const float *)b->data + block->begin * b->stride + j, NR, 0,
+                              b->stride};
+    pack_b(plan, block, range->first_column_tile, range->column_tiles, range->packed_b);
+    return (operand_view){range->packed_b, NR * block->count, 0, NR};
 }
 
 static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                          const unit_range *range) {
-    pack_b(plan, block, range->first_column_tile, range->column_tiles, range->packed_b);
+    const operand_view b = view_b(plan, block, range);
     for (size_t first = 0; first < range->row_tiles; first += MC_TILES) {
         const size_t left = range->row_tiles - first;
         const size_t tiles = left < MC_TILES ? left : MC_TILES;
         const size_t i0 = (range->first_row_tile + first) * MR;
         const size_t rows = plan->m - i0 < tiles * MR ? plan->m - i0 : tiles * MR;
-        const a_view a = view_a(plan, block, i0, rows, range->packed_a);
+        const operand_view a =
+            view_a(plan, block, i0, rows, range->column_tiles, range->packed_a);
         for (size_t column = 0; column < range->column_tiles; column++)
             for (size_t row = 0; row < tiles; row++) {
                 const size_t kept = (first + row) * range->column_tiles + column;
@@ -69,8 +91,9 @@ static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block
                     .run_count = block->run_count,
                     .a = a.data + row * a.tile_stride,
                     .row_stride = a.row_stride,
-                    .step = a.step,
-                    .b = range->packed_b + column * NR * block->count,
+                    .a_step = a.step,
+                    .b = b.data + column * b.tile_stride,
+                    .b_step = b.step,
                     .kept = range->kept + kept * MR * NR,
                     .i = i0 + row * MR,
                     .j = (range->first_column_tile + column) * NR,

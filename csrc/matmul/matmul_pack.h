@@ -50,34 +50,21 @@ CAIRN_INLINE void pack_a_rows(const cairn_matmul_plan *plan, const cairn_matmul_
         }
 }
 
-/// A that is stored transposed: into panels [tile][k][MR].
-///
-/// A few lines are widened or rounded before they are cut into tiles, because a load that spans
-/// two recent stores waits for both.
+/// A that is stored transposed: a line of A^T at a time into lines of MC.
 CAIRN_INLINE void pack_a_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                                  const reading how, size_t i, size_t rows, float *packed) {
-    enum { BATCH = 8 };
     const cairn_matmul_part *part = &plan->parts[block->part];
-    const bool is_plain = how.dtype == CAIRN_DTYPE_F32 && !how.rounds && rows % MR == 0;
-    float lines[BATCH][MC_TILES * MR + LANES];
-    for (size_t p0 = 0; p0 < block->count; p0 += BATCH) {
-        const size_t batch = block->count - p0 < BATCH ? block->count - p0 : BATCH;
-        const float *sources[BATCH];
-        for (size_t p = 0; p < batch; p++) {
-            const size_t row = row_at(plan, part->k, block->begin + p0 + p);
-            const size_t index = row * part->a.stride + i;
-            sources[p] = is_plain ? (const float *)part->a.data + index : lines[p];
-            if (is_plain) continue;
-            for (size_t e = 0; e < rows; e += LANES)
-                v16_store(lines[p] + e,
-                          row == CAIRN_NO_ROW
-                              ? v16_zero()
-                              : load_elements(part->a.data, how, index + e, rows - e));
+    for (size_t p = 0; p < block->count; p++) {
+        const size_t row = row_at(plan, part->k, block->begin + p);
+        const size_t index = row * part->a.stride + i;
+        for (size_t e = 0; e < rows; e += LANES) {
+            v16 x = v16_zero();
+            if (row != CAIRN_NO_ROW) {
+                prefetch_element(part->a.data, how, index + e + ROWS_AHEAD * part->a.stride);
+                x = load_elements(part->a.data, how, index + e, rows - e);
+            }
+            v16_store(packed + p * MC + e, x);
         }
-        for (size_t t = 0; t * MR < rows; t++)
-            for (size_t p = 0; p < batch; p++)
-                memcpy(packed + (t * block->count + p0 + p) * MR, sources[p] + t * MR,
-                       MR * sizeof(float));
     }
 }
 

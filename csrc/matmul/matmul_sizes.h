@@ -7,17 +7,21 @@
 ///   multiply-adds per cycle with a latency of 4 need 8 accumulators.
 /// - AVX-512: 12 x 32 is 24 zmm accumulators, with 2 for B and 1 for A 27 of 32.
 /// - NEON: 6 x 16 is 24 accumulators of 4 lanes; with 4 for B and 1 for A, 29 of 32.
-/// - Scalar: one row of 16, whatever the registers are.
-#if defined(CAIRN_BUILD_AVX512) || defined(CAIRN_TEST_WIDE_TILES)
-enum { MR = 12, NV = 2 };
-#elif defined(CAIRN_BUILD_SCALAR)
+/// - Scalar: 4 x 16, whatever the registers are.
+///
+/// CAIRN_TEST_WIDE_TILES gives every vector build the tile of AVX-512, to test it without one.
+#if defined(CAIRN_BUILD_SCALAR)
 enum { MR = 4, NV = 1 };
+#elif defined(CAIRN_BUILD_AVX512) || defined(CAIRN_TEST_WIDE_TILES)
+#define CAIRN_WIDE_TILES 1
+enum { MR = 12, NV = 2 };
 #else
 enum { MR = 6, NV = 1 };
 #endif
 
 enum {
     NR = NV * LANES,
+    LEAST_TILES_TO_PACK = 4,  // A panel read less often costs more to pack than to read as it is.
     UNROLL = 4,  // Positions along k per branch of the micro-kernel.
 
     // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
@@ -26,12 +30,16 @@ enum {
 
     // The packed block of A (MC x KC, 120 KB) and that of B (KC x NC, 240 KB) stay in half of a
     // second-level cache of 1 MB, the accumulators kept between blocks in the other half.
-    MC_TILES = 96 / MR,
-    COLUMN_TILES = 128 / NR,
+    MC = 96,
+    MC_TILES = MC / MR,
+    COLUMN_TILES = 192 / NR,
     ROW_TILES = 516 / MR,
 
-    PACKED_A_FLOATS = MC_TILES * MR * KC,
+    PACKED_A_FLOATS = MC * KC,
     PACKED_B_FLOATS = COLUMN_TILES * NR * KC,
     KEPT_FLOATS = ROW_TILES * MR * COLUMN_TILES * NR,
     WORKSPACE_FLOATS = (PACKED_A_FLOATS + PACKED_B_FLOATS + KEPT_FLOATS + 15) / 16 * 16,
 };
+
+_Static_assert(MC % MR == 0 && MC % LANES == 0, "a packed block of A holds whole tiles and lanes");
+_Static_assert(KC % LANES == 0, "blocks begin at whole vectors, and so at pairs");
