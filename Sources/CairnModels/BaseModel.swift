@@ -23,8 +23,7 @@ public struct BaseModel: Sendable {
     ///   or setting, a missing or unexpected tensor, a wrong shape or type.
     public init(contentsOf directory: URL, head: Head) throws {
         let file = directory.appendingPathComponent("config.json")
-        let mapped = try MappedFile(contentsOf: file)
-        let json = try JSONValue.parse(Data(mapped.bytes), file: file.path)
+        let json = try JSONValue.parse(contentsOf: file)
         guard json.object != nil else {
             throw ModelError.badValue(
                 file: file.path, key: "", expected: "a JSON object", found: json.kind)

@@ -18,7 +18,7 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
     /// The product of the dimensions.
     ///
     /// - Precondition: the product fits `Int`; readers check theirs with `checkedElementCount`.
-    public var elementCount: Int { dimensions.reduce(1, *) }
+    public var elementCount: Int { dimensions.contains(0) ? 0 : dimensions.reduce(1, *) }
 
     /// The product of the dimensions, or nil when it overflows.
     public static func checkedElementCount(_ dimensions: [Int]) -> Int? {

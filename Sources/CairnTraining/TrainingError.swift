@@ -4,7 +4,6 @@
 /// Every case says where, what was expected and what was found.
 public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case emptyData(file: String)
-    case tooLong(file: String, row: Int, tokens: Int, budget: Int)
     case nonFinite(what: String, step: Int, epoch: Int)
     case nonFiniteWeights(tensor: String, element: Int)
     case missingFile(directory: String, name: String, purpose: String)
@@ -13,12 +12,13 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case baseMissing(file: String, base: String)
     case unwritable(path: String, reason: String)
     case noPadToken(directory: String)
+    case splitMissing(file: String, line: Int)
+    case badTargets(file: String, expected: Int, found: Int)
+    case tokenOutOfRange(file: String, row: Int, id: Int, vocabulary: Int)
 
     public var description: String {
         switch self {
         case .emptyData(let file): "\(file): no rows to work on; expected at least 1"
-        case .tooLong(let file, let row, let tokens, let budget):
-            "\(file): row \(row) has \(tokens) tokens, which is more than --token-budget \(budget)"
         case .nonFinite(let what, let step, let epoch):
             "epoch \(epoch), step \(step): the \(what) is not a finite number; nothing of this "
                 + "step was applied; try a lower --learning-rate"
@@ -33,6 +33,14 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(file): key '\(key)' must be \(expected), found \(found)"
         case .baseMissing(let file, let base):
             "\(file): the base model is '\(base)', which is no directory here; name one with --base"
+        case .splitMissing(let file, let line):
+            "\(file), line \(line): expected train, validation or test in the split column, "
+                + "found nothing, where other rows have one"
+        case .badTargets(let file, let expected, let found):
+            "\(file): expected \(expected) numbers per row, as in training, found \(found)"
+        case .tokenOutOfRange(let file, let row, let id, let vocabulary):
+            "\(file), row \(row): token id \(id) is outside of the model's vocabulary of "
+                + "\(vocabulary); is tokenizer.json of another model?"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -2,87 +2,9 @@
 /// Durable writing: what is in place after success, after every possible failure, and in between.
 
 import CairnFormats
+import CairnTensor
 import Foundation
 import Testing
-
-/// The system's operations, recorded; the one numbered `failing` (from 0) throws instead.
-final class FaultyFiles: FileOperations, @unchecked Sendable {
-    // Unchecked: each test uses its own on one thread.
-    let failing: Int?
-    let canExchange: Bool
-    private(set) var log: [String] = []
-    private let system = SystemFiles()
-
-    init(failing: Int? = nil, canExchange: Bool = true) {
-        self.failing = failing
-        self.canExchange = canExchange
-    }
-
-    static let failure = FormatError.system(operation: "test", path: "-", reason: "injected")
-
-    private func step(_ name: String, _ paths: String...) throws(FormatError) {
-        log.append(
-            ([name] + paths.map { $0.split(separator: "/").last.map(Self.plain) ?? "" })
-                .joined(separator: " "))
-        if log.count - 1 == failing { throw Self.failure }
-    }
-
-    /// The name without its nonce.
-    private static func plain(_ name: Substring) -> String {
-        guard name.hasPrefix("."), let dash = name.lastIndex(of: "-") else { return String(name) }
-        return String(name[..<dash])
-    }
-
-    func makeDirectory(_ path: String) throws(FormatError) {
-        try step("mkdir", path)
-        try system.makeDirectory(path)
-    }
-
-    func createFile(_ path: String) throws(FormatError) -> Int32 {
-        try step("create", path)
-        return try system.createFile(path)
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, path: String) throws(FormatError) {
-        try step("write", path)
-        try system.write(bytes, to: file, path: path)
-    }
-
-    func synchronize(_ file: Int32, path: String) throws(FormatError) {
-        try step("sync", path)
-        try system.synchronize(file, path: path)
-    }
-
-    func close(_ file: Int32, path: String) throws(FormatError) {
-        try system.close(file, path: path)
-        try step("close", path)
-    }
-
-    func synchronizeDirectory(_ path: String) throws(FormatError) {
-        try step("syncdir", path)
-        try system.synchronizeDirectory(path)
-    }
-
-    func rename(_ source: String, to target: String) throws(FormatError) {
-        try step("rename", source, target)
-        try system.rename(source, to: target)
-    }
-
-    func exchange(_ a: String, with b: String) throws(FormatError) -> Bool {
-        try step("exchange", a, b)
-        return try canExchange ? system.exchange(a, with: b) : false
-    }
-
-    func remove(_ path: String) throws(FormatError) {
-        try step("remove", path)
-        try system.remove(path)
-    }
-
-    func kind(of path: String) throws(FormatError) -> FileKind {
-        try step("look", path)
-        return try system.kind(of: path)
-    }
-}
 
 @Suite struct DirectoryCommitTests {
     static let old = ["keep.txt": "old", "weights": "old weights"]
@@ -190,7 +112,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             try withScratchDirectory { directory in
                 let target = directory.appendingPathComponent("best")
                 if replaces { try putOld(at: target) }
-                let files = FaultyFiles(failing: failing, canExchange: canExchange)
+                let files = FaultyFiles(failing: [failing], canExchange: canExchange)
                 do {
                     _ = try commitNew(to: target, files: files)
                     // Only the removal of the old directory may fail without failing the commit.
@@ -215,7 +137,7 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             let target = directory.appendingPathComponent("best")
             try putOld(at: target)
             let commit = try DirectoryCommit(
-                target: target, subfolders: [], files: FaultyFiles(failing: 10))
+                target: target, subfolders: [], files: FaultyFiles(failing: [10]))
             try commit.add(name: "weights", Data("new".utf8))
             try commit.commit()
 
@@ -223,6 +145,55 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
             let leftover = try #require(commit.leftover)
             #expect(leftover.lastPathComponent.hasPrefix(".best.tmp-"))
             #expect(try contents(leftover) == Self.old)
+        }
+    }
+
+    /// The steps up to the parent's synchronization are 10 with one file and 12 with two renames.
+    @Test(arguments: [(true, [9, 10]), (false, [11, 12])])
+    func `where even the way back fails, nothing is deleted`(
+        canExchange: Bool, failing: [Int]
+    ) throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            try putOld(at: target)
+            let files = FaultyFiles(failing: Set(failing), canExchange: canExchange)
+            let commit = try DirectoryCommit(target: target, subfolders: [], files: files)
+            try commit.add(name: "weights", Data("new".utf8))
+
+            #expect(throws: FaultyFiles.failure) { try commit.commit() }
+            commit.cancel()
+
+            #expect(failing.map { files.log[$0].hasPrefix("syncdir cairn") } == [true, false])
+            #expect(try contents(target) == ["weights": "new"])
+            let other = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+                .filter { $0 != "best" }
+            #expect(other.count == 1)
+            let kept = try #require(other.first)
+            #expect(try contents(directory.appendingPathComponent(kept)) == Self.old)
+        }
+    }
+
+    @Test func `a safetensors file streams in, and a manifest can list it`() throws {
+        try withScratchDirectory { directory in
+            let target = directory.appendingPathComponent("best")
+            let tensors = ["x": Tensor([1, 2, 3] as [Float], shape: [3])]
+            let data = try SafetensorsWriter.data(tensors)
+
+            let commit = try DirectoryCommit(target: target)
+            try commit.add(name: "model.safetensors") { sink in
+                try SafetensorsWriter.write(tensors, to: &sink)
+            }
+
+            #expect(
+                commit.added == [
+                    CommittedFile(
+                        name: "model.safetensors", size: data.count, sha256: SHA256.hex(of: data))
+                ])
+            try commit.commit()
+            #expect(try SafetensorsDirectory(contentsOf: target).names == ["x"])
+            #expect(
+                try SHA256.hex(ofFile: target.appendingPathComponent("model.safetensors"))
+                    == SHA256.hex(of: data))
         }
     }
 
@@ -300,52 +271,6 @@ final class FaultyFiles: FileOperations, @unchecked Sendable {
 
             #expect(try contents(target) == [:])
             #expect(try contents(outside) == Self.old)
-        }
-    }
-}
-
-@Suite struct DurableFileTests {
-    @Test(arguments: [false, true])
-    func `whichever operation fails, the file is the old one or the new one in full`(
-        replaces: Bool
-    ) throws {
-        var failing = 0
-        var isThrough = false
-        while !isThrough {
-            try withScratchDirectory { directory in
-                let url = directory.appendingPathComponent("f")
-                if replaces { try Data("old".utf8).write(to: url) }
-                let files = FaultyFiles(failing: failing)
-                var isWritten = true
-                do {
-                    try DurableFile.write(Data("new".utf8), to: url, files: files)
-                    isThrough = true
-                } catch {
-                    #expect(error as? FormatError == FaultyFiles.failure)
-                    isWritten = files.log[failing].hasPrefix("syncdir")
-                }
-                let text = try? String(decoding: Data(contentsOf: url), as: UTF8.self)
-                #expect(text == (isWritten ? "new" : replaces ? "old" : nil), "\(files.log)")
-                #expect(
-                    try FileManager.default.contentsOfDirectory(atPath: directory.path)
-                        == (text == nil ? [] : ["f"]))
-            }
-            failing += 1
-        }
-        #expect(failing == 7)
-    }
-
-    @Test func `a file is written through the system`() throws {
-        try withScratchDirectory { directory in
-            let url = directory.appendingPathComponent("f")
-            try DurableFile.write(Data("a".utf8), to: url)
-            try DurableFile.write(Data("b".utf8), to: url)
-            #expect(try Data(contentsOf: url) == Data("b".utf8))
-            let error = #expect(throws: FormatError.self) {
-                try DurableFile.write(
-                    Data(), to: directory.appendingPathComponent("none/f"))
-            }
-            #expect(error?.description.hasPrefix("cannot create ") == true)
         }
     }
 }

@@ -13,10 +13,10 @@ enum ImportRules {
     /// Import lines that a target may hold, apart from an access level before `import`.
     static let allowed: [String: Set<String>] = [
         "CairnTensor": [],
-        "CairnEngine": ["CairnTensor", "CCairn"],
+        "CairnEngine": platform.union(["CairnTensor", "CCairn"]),
         "CairnGraph": ["CairnTensor", "CairnEngine"],
         "CairnFormats": platform.union(["CairnTensor", "Foundation"]),
-        "CairnText": ["CairnTensor", "Foundation"],
+        "CairnText": ["CairnTensor", "Dispatch", "Foundation"],
         "CairnModels": ["CairnTensor", "CairnGraph", "CairnFormats", "Foundation"],
         "CairnTraining": core.union(["Foundation"]),
         "Cairn": core.union(["CairnTraining"]),

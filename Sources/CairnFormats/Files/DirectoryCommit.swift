@@ -10,6 +10,12 @@ public struct CommittedFile: Equatable, Sendable {
     public let size: Int
     /// In lower-case hexadecimal digits.
     public let sha256: String
+
+    public init(name: String, size: Int, sha256: String) {
+        self.name = name
+        self.size = size
+        self.sha256 = sha256
+    }
 }
 
 /// Builds a directory beside its target and puts it in place in one step.
@@ -27,12 +33,13 @@ public final class DirectoryCommit {
     /// The old directory, where it could not be removed after the new one was in place.
     public private(set) var leftover: URL?
 
+    /// The files so far, in the order they were added: what a manifest lists.
+    public private(set) var added: [CommittedFile] = []
+
     private let place: StagingPlace
     private let files: any FileOperations
     private let subfolders: Set<String>
     private var made: Set<String> = []
-    /// The files so far, in the order they were added.
-    public private(set) var added: [CommittedFile] = []
     private var isOpen = true
 
     /// - Parameters:

@@ -35,8 +35,7 @@ public struct PEFTAdapter: Sendable {
     /// there. Settings that change the function and are not computed are refused.
     public init(contentsOf directory: URL) throws {
         let file = directory.appendingPathComponent(Self.configurationFile)
-        let mapped = try MappedFile(contentsOf: file)
-        let json = try JSONValue.parse(Data(mapped.bytes), file: file.path)
+        let json = try JSONValue.parse(contentsOf: file)
         let config = ConfigReader(json, file: file.path)
         guard try config.string("peft_type") == "LORA" else {
             throw ModelError.unsupported(

@@ -34,7 +34,7 @@ public struct Checkpoint {
                 found: found.map { $0.isEmpty ? "an empty directory" : $0.sorted().prefix(8)
                     .joined(separator: ", ") } ?? "no such directory")
         }
-        let json = try JSONValue.parse(try Data(contentsOf: file), file: file.path)
+        let json = try JSONValue.parse(contentsOf: file)
         let configuration = try ModelConfiguration(json, file: file.path)
         task = try Self.task(json, configuration)
         padTokenID = configuration.padTokenID
@@ -118,6 +118,6 @@ public struct Checkpoint {
     private static func metadata(_ directory: URL) throws -> JSONValue? {
         let file = directory.appendingPathComponent("metadata.json")
         guard FileManager.default.fileExists(atPath: file.path) else { return nil }
-        return try JSONValue.parse(try Data(contentsOf: file), file: file.path)
+        return try JSONValue.parse(contentsOf: file)
     }
 }

@@ -120,9 +120,7 @@ public struct CheckpointWriter {
     /// The text of a special token, from the base's tokenizer.json.
     private func padToken(_ id: Int32) -> String? {
         let file = model.base.directory.appendingPathComponent("tokenizer.json")
-        guard let data = try? Data(contentsOf: file),
-            let json = try? JSONValue.parse(data, file: file.path)
-        else { return nil }
+        guard let json = try? JSONValue.parse(contentsOf: file) else { return nil }
         return json["added_tokens"]?.array?.first { $0["id"]?.integer == Int(id) }?["content"]?
             .string
     }

@@ -4,7 +4,7 @@
 import CairnEngine
 import CairnGraph
 import CairnModels
-import Foundation
+import CairnText
 
 /// The settings that a run's trajectory depends on.
 public struct FineTuneSettings: Sendable {
@@ -164,11 +164,12 @@ public final class FineTuner {
         _ epoch: Int, _ shouldStop: () -> Bool, _ report: (FineTuneEvent) -> Void
     ) throws -> EpochReport? {
         let lengths = train.ids.map(\.count)
-        let order = epochOrder(rows: train.count, seed: settings.seed, epoch: epoch)
+        let plan = EpochPlan(
+            rowCount: train.count, batchSize: settings.batchSize, seed: settings.seed, epoch: epoch)
         var totals = EpochTotals()
         var learningRate = 0.0
-        for start in stride(from: 0, to: order.count, by: settings.batchSize) {
-            let rows = Array(order[start..<min(start + settings.batchSize, order.count)])
+        for index in 0..<plan.stepCount {
+            let rows = plan[index].rows
             let step = StepRows(
                 rows: rows, lengths: lengths, tokenBudget: settings.tokenBudget,
                 groups: settings.groups)

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Sums over the rows of a step and of an epoch, and the order of an epoch.
+/// Sums over the rows of a step and of an epoch.
 
 import CairnGraph
-import CairnTensor
-
-/// The order in which an epoch takes its rows: a function of seed and epoch alone.
-func epochOrder(rows: Int, seed: UInt64, epoch: Int) -> [Int] {
-    var stream = RandomStream(seed: seed, name: "shuffle/epoch-\(epoch)")
-    return stream.permutation(rows)
-}
 
 /// What one optimizer step saw.
 struct StepTotals {

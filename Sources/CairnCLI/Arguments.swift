@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Command-line arguments, checked against a command's flags.
+
+import Foundation
+
+/// A command was called wrongly; exit code 2.
+struct UsageError: Error {
+    let sentence: String
+    var command: String?
+
+    init(_ sentence: String, command: String? = nil) {
+        self.sentence = sentence
+        self.command = command
+    }
+}
+
+/// A flag of a command: the one place where its name, value, default and meaning stand.
+struct Flag: Sendable {
+    let name: String
+    /// What the value is called in the help; nil for a switch.
+    let value: String?
+    /// What holds when the flag is absent.
+    let standard: String?
+    let help: String
+    let short: String?
+
+    init(
+        _ name: String, _ value: String, standard: String? = nil, short: String? = nil,
+        _ help: String
+    ) {
+        self.name = name
+        self.value = value
+        self.standard = standard
+        self.short = short
+        self.help = help
+    }
+
+    /// A flag without a value.
+    init(switch name: String, _ help: String) {
+        self.name = name
+        self.help = help
+        value = nil
+        standard = nil
+        short = nil
+    }
+
+    var usage: String {
+        [short, name].compactMap { $0 }.joined(separator: ", ") + (value.map { " " + $0 } ?? "")
+    }
+}
+
+/// The arguments of one call: positionals and flags, each at most once.
+struct Arguments {
+    let positionals: [String]
+    private let values: [String: String]
+    private let command: any Command.Type
+
+    init(_ arguments: [String], for command: any Command.Type) throws {
+        self.command = command
+        var positionals: [String] = []
+        var values: [String: String] = [:]
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            guard argument.hasPrefix("-"), argument != "-", Double(argument) == nil else {
+                positionals.append(argument)
+                continue
+            }
+            let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            guard let flag = command.flags.first(where: { $0.name == name || $0.short == name })
+            else {
+                let names = command.flags.map(\.name)
+                throw UsageError(
+                    "unknown flag '\(name)'\(Suggestion.text(for: name, among: names))",
+                    command: command.name)
+            }
+            guard values[flag.name] == nil else {
+                throw UsageError("\(flag.name) is given twice", command: command.name)
+            }
+            if flag.value == nil {
+                guard parts.count == 1 else {
+                    throw UsageError("\(flag.name) takes no value", command: command.name)
+                }
+                values[flag.name] = ""
+            } else if parts.count == 2 {
+                values[flag.name] = String(parts[1])
+            } else if let next = rest.first, !next.hasPrefix("--") {
+                values[flag.name] = rest.removeFirst()
+            } else {
+                throw UsageError(
+                    "\(flag.name) needs a value (\(flag.value!))", command: command.name)
+            }
+        }
+        guard positionals.count == command.positionals.count else {
+            let expected =
+                command.positionals.isEmpty
+                ? "no argument" : command.positionals.joined(separator: " ")
+            let found = positionals.isEmpty ? "none" : positionals.joined(separator: " ")
+            throw UsageError(
+                "expected \(expected) beside the flags, found \(found)", command: command.name)
+        }
+        self.positionals = positionals
+        self.values = values
+    }
+
+    func has(_ name: String) -> Bool { values[name] != nil }
+
+    func string(_ name: String) -> String? { values[name] }
+
+    func required(_ name: String) throws -> String {
+        guard let value = values[name] else { throw usage("\(name) is missing") }
+        return value
+    }
+
+    func url(_ name: String) -> URL? { values[name].map { URL(fileURLWithPath: $0) } }
+
+    /// An integer of at least `minimum`; nil when the flag is absent.
+    func integer(_ name: String, atLeast minimum: Int) throws -> Int? {
+        guard let text = values[name] else { return nil }
+        guard let number = Int(text), number >= minimum else {
+            throw usage("\(name) must be a whole number of at least \(minimum), found '\(text)'")
+        }
+        return number
+    }
+
+    /// A finite number in a range; nil when the flag is absent.
+    func number(
+        _ name: String, _ expected: String, _ isGood: (Double) -> Bool
+    ) throws -> Double? {
+        guard let text = values[name] else { return nil }
+        guard let number = Double(text), number.isFinite, isGood(number) else {
+            throw usage("\(name) must be \(expected), found '\(text)'")
+        }
+        return number
+    }
+
+    /// One of an enumeration's names; nil when the flag is absent.
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _ name: String, _: Choice.Type
+    ) throws -> Choice? where Choice.RawValue == String {
+        guard let text = values[name] else { return nil }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue)
+            throw usage(
+                "\(name) must be one of \(names.joined(separator: ", ")), found '\(text)'"
+                    + Suggestion.text(for: text, among: names))
+        }
+        return choice
+    }
+
+    func usage(_ sentence: String) -> UsageError { UsageError(sentence, command: command.name) }
+}
+
+/// The nearest of some names to a misspelt one.
+enum Suggestion {
+    /// ", did you mean 'X'?" or nothing.
+    static func text(for word: String, among names: [String]) -> String {
+        let ranked = names.map { ($0, distance(word, $0)) }.min { $0.1 < $1.1 }
+        guard let (name, distance) = ranked, distance <= max(2, word.count / 3) else { return "" }
+        return ", did you mean '\(name)'?"
+    }
+
+    /// Levenshtein's distance.
+    static func distance(_ a: String, _ b: String) -> Int {
+        let (a, b) = (Array(a), Array(b))
+        var row = Array(0...b.count)
+        for (i, x) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, y) in b.enumerated() {
+                let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1))
+                diagonal = row[j + 1]
+                row[j + 1] = next
+            }
+        }
+        return row[b.count]
+    }
+}

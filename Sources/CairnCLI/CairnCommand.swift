@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The `cairn` command: finds the subcommand, prints one sentence when something is wrong.
+
+import Cairn
+import Foundation
+
+@main
+enum CairnCommand {
+    static var commands: [any Command.Type] {
+        [Finetune.self, Evaluate.self, Predict.self, Quickstart.self, Tokenize.self]
+    }
+
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        do {
+            try run(arguments)
+        } catch let error as UsageError {
+            Terminal.error("cairn: \(error.sentence)")
+            Terminal.error(
+                "see '\(error.command.map { "cairn \($0) --help" } ?? "cairn --help")'")
+            exit(2)
+        } catch {
+            Terminal.error("cairn: \(Self.sentence(error))")
+            exit(1)
+        }
+    }
+
+    private static func run(_ arguments: [String]) throws {
+        guard let first = arguments.first else {
+            throw UsageError("a command is missing; expected one of \(visibleNames)")
+        }
+        switch first {
+        case "--help", "-h", "help": print(help)
+        case "--version": print("cairn \(CairnVersion.string)")
+        default: try dispatch(first, Array(arguments.dropFirst()))
+        }
+    }
+
+    private static func dispatch(_ name: String, _ arguments: [String]) throws {
+        for command in commands where command.name == name {
+            if arguments.contains("--help") || arguments.contains("-h") {
+                return print(command.help)
+            }
+            return try command.execute(arguments)
+        }
+        throw UsageError(
+            "'\(name)' is no command\(Suggestion.text(for: name, among: names)); "
+                + "expected one of \(visibleNames)")
+    }
+
+    private static var names: [String] { commands.filter { !$0.isHidden }.map { $0.name } }
+    private static var visibleNames: String { names.joined(separator: ", ") }
+
+    private static var help: String {
+        let shown = commands.filter { !$0.isHidden }
+        let width = shown.map { $0.name.count }.max() ?? 0
+        return """
+            cairn \(CairnVersion.string): fine-tunes Hugging Face transformers with LoRA, natively.
+
+            \(shown.map {
+                "  cairn \($0.name.padding(toLength: width, withPad: " ", startingAt: 0))  \($0.summary)"
+            }.joined(separator: "\n"))
+
+            'cairn COMMAND --help' lists a command's flags. Documents that --json asks for go to
+            standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
+            2 wrong use, 130 after a second interrupt.
+            """
+    }
+
+    /// An error as one sentence on one line.
+    private static func sentence(_ error: any Error) -> String {
+        // Our own errors describe themselves; Foundation's say more in the user's language.
+        let text = error is CocoaError ? error.localizedDescription : String(describing: error)
+        return text.replacingOccurrences(of: "\n", with: "; ")
+    }
+}
+
+/// A subcommand.
+protocol Command {
+    static var name: String { get }
+    static var summary: String { get }
+    /// What stands between the flags: `MODEL`.
+    static var positionals: [String] { get }
+    static var flags: [Flag] { get }
+    static var example: String { get }
+    static var isHidden: Bool { get }
+
+    init(_ arguments: Arguments) throws
+    func run() throws
+}
+
+extension Command {
+    static var isHidden: Bool { false }
+
+    static func execute(_ arguments: [String]) throws {
+        try Self(Arguments(arguments, for: Self.self)).run()
+    }
+
+    static var help: String {
+        let width = flags.map(\.usage.count).max() ?? 0
+        let lines = flags.map { flag in
+            let usage = flag.usage.padding(toLength: width, withPad: " ", startingAt: 0)
+            let standard = flag.standard.map { " (\($0))" } ?? ""
+            return "  \(usage)  \(flag.help)\(standard)"
+        }
+        return """
+            usage: cairn \(([name] + positionals).joined(separator: " ")) [flags]
+
+            \(summary)
+
+            \(lines.joined(separator: "\n"))
+
+            example:
+              \(example)
+            """
+    }
+}

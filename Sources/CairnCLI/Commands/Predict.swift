@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/// `cairn predict`: labels and probabilities for texts.
+
+import Cairn
+import Foundation
+
+struct Predict: Command {
+    static let name = "predict"
+    static let summary = "Labels texts with a checkpoint."
+    static let positionals = ["CHECKPOINT"]
+    static let example = "cairn predict checkpoints/best --text \"A fine film.\""
+    static let flags = [
+        Flag("--text", "TEXT", "one text"),
+        Flag("--data", "FILE", "texts: JSONL, CSV or TSV; labels are not needed, splits ignored"),
+        Flag("--base", "DIR", "the base model, where adapter_config.json does not lead to it"),
+        Flag("--precision", "KIND", "bf16 or fp32; as in training"),
+        Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
+        Flag("--threads", "N", "worker threads; as many as there are cores"),
+        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag(switch: "--json", "print one JSON document with logits and probabilities"),
+    ]
+
+    private let arguments: Arguments
+
+    init(_ arguments: Arguments) throws {
+        guard arguments.has("--text") != arguments.has("--data") else {
+            throw arguments.usage("expected either --text or --data")
+        }
+        self.arguments = arguments
+    }
+
+    func run() throws {
+        let predictor = try Predictor(arguments)
+        let inference = predictor.inference
+        let data: DataSet
+        if let text = arguments.string("--text") {
+            data = try inference.rows(texts: [text], file: "--text")
+        } else {
+            data = try inference.rows(URL(fileURLWithPath: try arguments.required("--data")))
+        }
+        let logits = try predictor.evaluate(data).logits
+        let predictions = logits.map { Prediction(logits: $0, task: inference.checkpoint.task) }
+        if arguments.has("--json") {
+            try document(predictions, inference.checkpoint.task).printed()
+        } else {
+            for prediction in predictions { print(line(prediction, inference.checkpoint.task)) }
+        }
+    }
+
+    private func line(_ prediction: Prediction, _ task: Task) -> String {
+        switch task {
+        case .singleLabel(let labels):
+            let best = prediction.labelIDs[0]
+            return "\(labels[best])\t" + String(format: "%.4f", prediction.probabilities[best])
+        case .multiLabel(let labels):
+            return prediction.labelIDs.map {
+                labels[$0] + String(format: " %.4f", prediction.probabilities[$0])
+            }.joined(separator: "\t")
+        case .regression: return prediction.logits.map { "\($0)" }.joined(separator: "\t")
+        }
+    }
+
+    private func document(_ predictions: [Prediction], _ task: Task) -> JSONValue {
+        func numbers(_ values: [Float]) -> JSONValue {
+            .array(values.map { .number(Double($0)) })
+        }
+        let rows = predictions.map { prediction -> JSONValue in
+            let names = prediction.labelIDs.map { JSONValue.string(task.labels[$0]) }
+            let ids = prediction.labelIDs.map { JSONValue.integer($0) }
+            var row: JSONObject = [
+                "logits": numbers(prediction.logits),
+                "probabilities": task.isRegression ? .null : numbers(prediction.probabilities),
+            ]
+            switch task {
+            case .singleLabel: (row["label"], row["label_id"]) = (names[0], ids[0])
+            case .multiLabel: (row["label"], row["label_id"]) = (.array(names), .array(ids))
+            case .regression: (row["label"], row["label_id"]) = (.null, .null)
+            }
+            return .object(row)
+        }
+        return .object([
+            "labels": .array(task.labels.map { .string($0) }), "rows": .array(rows),
+        ])
+    }
+}
+
+extension Task {
+    var isRegression: Bool { if case .regression = self { true } else { false } }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/// `cairn quickstart`: the main job on what ships with Cairn.
+
+import Cairn
+import Foundation
+
+struct Quickstart: Command {
+    static let name = "quickstart"
+    static let summary = "Runs the main job on a tiny model and a small corpus that ship with Cairn."
+    static let positionals: [String] = []
+    static let example = "cairn quickstart -o cairn-quickstart"
+    static let flags = [
+        Flag(
+            "--output", "DIR", standard: "cairn-quickstart", short: "-o", "where the result goes"),
+        Flag("--threads", "N", "worker threads; as many as there are cores"),
+        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag(switch: "--json", "print the run's report as one JSON document"),
+    ]
+
+    private let arguments: Arguments
+
+    init(_ arguments: Arguments) throws { self.arguments = arguments }
+
+    func run() throws {
+        let folder = Bundle.module.bundleURL.appendingPathComponent("Quickstart")
+        let output = URL(fileURLWithPath: arguments.string("--output") ?? "cairn-quickstart")
+        let data = folder.appendingPathComponent("glosses.tsv")
+        let base = folder.appendingPathComponent("base")
+        var options = FineTuneOptions(model: base, data: data, output: output)
+        options.method = .full
+        options.settings.epochs = 6
+        options.settings.learningRate = 2e-3
+        options.settings.precision = .fp32
+        options.maximumLength = 64
+        (options.threads, options.isa) = try arguments.machine()
+        Terminal.error(
+            "A tiny Qwen2 with random weights learns to sort dictionary glosses by topic.\n")
+
+        let job = try FineTuneJob(options)
+        for note in job.notes { Terminal.error("note: \(note)") }
+        let stop = StopSignal()
+        let report = try job.run(shouldStop: { stop.isSet }, report: Progress().report)
+        guard report.status == .completed, let test = try job.evaluateTest() else {
+            Terminal.error("\(report.status.rawValue); what was saved is in \(output.path)")
+            return
+        }
+        try show(test, job, data: data, output: output)
+        if arguments.has("--json") { try Finetune.document(report, test, output).printed() }
+    }
+
+    private func show(_ test: Evaluation, _ job: FineTuneJob, data: URL, output: URL) throws {
+        let rows = try Corpus(contentsOf: data).examples(in: .test).examples
+        let counts = test.metrics?.confusion.map { $0.reduce(0, +) } ?? []
+        let majority = Double(counts.max() ?? 0) / Double(max(rows.count, 1))
+        Terminal.error(
+            String(
+                format: "\ntest rows %d: accuracy %.4f (always the largest class: %.4f), "
+                    + "macro F1 %.4f\n", rows.count, test.accuracy ?? 0, majority,
+                test.metrics?.macroF1 ?? 0))
+        for row in stride(from: 0, to: rows.count, by: max(rows.count / 5, 1)).prefix(5) {
+            let prediction = Prediction(logits: test.logits[row], task: job.task)
+            let label = job.task.labels[prediction.labelIDs[0]]
+            let probability = prediction.probabilities[prediction.labelIDs[0]]
+            let truth: String
+            if case .label(let name) = rows[row].target { truth = name } else { truth = "" }
+            Terminal.error(
+                "  \(label == truth ? "right" : "wrong")  \(label) "
+                    + String(format: "(%.2f)", probability)
+                    + "  \(rows[row].text.prefix(60))")
+        }
+        Terminal.error(
+            """
+
+            The best checkpoint is \(output.path)/best: transformers, PEFT's neighbours and Cairn \
+            open it as it is.
+            Next:
+              cairn predict \(output.path)/best --text "a small tree with white flowers"
+              cairn evaluate \(output.path)/best --data \(data.path)
+              cairn finetune --help
+            """)
+    }
+}
