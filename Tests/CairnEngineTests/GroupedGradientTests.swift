@@ -147,7 +147,7 @@ private struct Accumulator {
         isa: ISA, precision: Precision
     ) throws {
         let lab = try Lab(Setting(isa: isa, threads: 3))
-        let (outputs, inputs) = (18, 35)
+        let (outputs, inputs) = (218, 335)
         let dy = HostMatrix(Self.rows, outputs, random(Self.rows * outputs, "dy"))
         let x = HostMatrix(Self.rows, inputs, random(Self.rows * inputs, "x"))
 
@@ -156,7 +156,8 @@ private struct Accumulator {
             dy: try lab.floats(dy.values), x: try lab.floats(x.values), outputs: outputs,
             inputs: inputs, partition: Self.whole, precision: precision, into: gradient)
 
-        let expected = (0..<outputs * inputs).map { element -> Float in
+        let found = lab.read(gradient.sum)
+        for element in stride(from: 0, to: found.count, by: 41) {
             var sum: Float = 0
             for group in 0..<Self.whole.groupCount {
                 var open: Float = 0
@@ -169,14 +170,13 @@ private struct Accumulator {
                 }
                 sum += open
             }
-            return sum
+            #expect(bitMismatch([found[element]], [sum]) == nil, "element \(element)")
         }
-        #expect(bitMismatch(lab.read(gradient.sum), expected) == nil)
     }
 
     @Test(arguments: ISA.supported)
     func `gradients are near the sums in double`(isa: ISA) throws {
-        let (width, heads) = (33, 3)
+        let (width, heads) = (200, 3)
         let perRow = random(Self.rows * heads, "statistics").map { abs($0) + 0.5 }
         let denominator = random(width, "denominator").map { abs($0) + 1 }
         func doubles(_ name: String, _ count: Int) -> [Double] {

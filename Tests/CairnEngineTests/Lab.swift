@@ -78,6 +78,11 @@ final class Lab {
 
     func read(_ array: Floats) -> [Float] { context.read(array) }
 
+    /// The first element of a result that no operation has written, or nil.
+    func unwritten(_ array: Floats) -> Int? {
+        read(array).firstIndex { $0.bitPattern == Self.sentinel }
+    }
+
     /// What was written outside of an array, or nil.
     func brokenGuard() -> String? {
         for (buffer, elements) in arrays where elements >= 0 {
@@ -156,12 +161,15 @@ func expectScalarBits(
     _ operation: (Lab) throws -> [Floats]
 ) throws {
     let (lab, scalar) = (try Lab(setting), try Lab(.scalar))
-    let actual = try operation(lab).map(lab.read)
+    let results = try operation(lab)
+    let actual = results.map(lab.read)
     let expected = try operation(scalar).map(scalar.read)
     for (index, pair) in zip(actual, expected).enumerated() {
         let mismatch = bitMismatch(pair.0, pair.1).map { "\(label), result \(index): \($0)" }
         #expect(mismatch == nil, sourceLocation: sourceLocation)
     }
+    let gaps = results.compactMap(lab.unwritten).map { "\(label): [\($0)] was not written" }
+    #expect(gaps == [], sourceLocation: sourceLocation)
     let overrun = (lab.brokenGuard() ?? scalar.brokenGuard()).map { "\(label): \($0)" }
     #expect(overrun == nil, sourceLocation: sourceLocation)
 }

@@ -129,6 +129,38 @@ private func binaryCrossEntropy(_ x: [Double], _ t: [Double]) -> Double {
         }
     }
 
+    @Test(arguments: [0, 5])
+    func `a row does not see the others`(index: Int) throws {
+        let lab = try Lab(Setting(isa: .best, threads: 2))
+        let classes = 3000
+        let t = random(Self.rows * classes, "t").map { min(max($0, 0), 1) }
+        func results(_ rows: Range<Int>) throws -> [[Float]] {
+            let range = rows.lowerBound * classes..<rows.upperBound * classes
+            let x = try lab.floats(Array(logits(classes)[range]))
+            let targets = try lab.floats(Array(t[range]))
+            let wide = try (0..<4).map { _ in try lab.result(range.count) }
+            let losses = try (0..<3).map { _ in try lab.result(rows.count) }
+            try lab.context.softmax(x, classes: classes, into: wide[0])
+            try lab.context.crossEntropy(
+                CrossEntropy(labelSmoothing: 0.1), logits: x, classes: classes,
+                targets: try lab.integers(Array(self.targets(classes)[rows])), into: losses[0],
+                gradient: wide[1])
+            try lab.context.binaryCrossEntropy(
+                logits: x, targets: targets, into: losses[1], gradient: wide[2])
+            try lab.context.squaredError(
+                x, targets: targets, into: losses[2], gradient: wide[3])
+            return (wide + losses).map(lab.read)
+        }
+
+        let (all, alone) = (try results(0..<Self.rows), try results(index..<index + 1))
+
+        for (whole, row) in zip(all, alone) {
+            let width = row.count
+            let part = Array(whole[index * width..<(index + 1) * width])
+            #expect(bitMismatch(part, row) == nil)
+        }
+    }
+
     @Test(arguments: ISA.supported)
     func `the gradient may take the place of the logits or be left out`(isa: ISA) throws {
         let lab = try Lab(Setting(isa: isa, threads: 2))

@@ -143,6 +143,32 @@ private func layerNorm(_ x: [Double], _ w: [Double], _ b: [Double], _ epsilon: D
         }
     }
 
+    @Test func `the last of many rows is normalized like the first`() throws {
+        let lab = try Lab(Setting(isa: .best, threads: 2))
+        let (width, epsilon, last) = (700, Double(Self.epsilon), Self.manyRows - 1)
+        let values = row(input(width, Self.manyRows), last, width)
+        let dy = row(random(Self.manyRows * width, "dy"), last, width)
+        let (w, b) = (doubles(random(width, "w")), doubles(random(width, "b")))
+
+        let rms = try rms(lab, width, .f32, rows: Self.manyRows).map(lab.read)
+        let layer = try layer(lab, width, .f32, rows: Self.manyRows).map(lab.read)
+
+        let mean = values.reduce(0, +) / Double(width)
+        let inverse = 1 / (dot(values, values) / Double(width) + epsilon).squareRoot()
+        #expect(abs(Double(layer[1][last]) - mean) < 1e-6)
+        #expect(abs(Double(rms[1][last]) - inverse) < 1e-6)
+        let range = last * width..<(last + 1) * width
+        let functions: [([Float], [Float], ([Double]) -> [Double])] = [
+            (rms[0], rms[2], { rmsNorm($0, w, epsilon) }),
+            (layer[0], layer[3], { layerNorm($0, w, b, epsilon) }),
+        ]
+        for (y, dx, function) in functions {
+            let gradient = centralDifference(at: values) { dot(function($0), dy) }
+            #expect(firstMismatch(Array(y[range]), function(values), tolerance: 6e-6) == nil)
+            #expect(firstMismatch(Array(dx[range]), gradient, tolerance: 5e-6) == nil)
+        }
+    }
+
     @Test(arguments: ISA.supported)
     func `NaN stays in its row and reaches all of it`(isa: ISA) throws {
         let lab = try Lab(Setting(isa: isa, threads: 2))

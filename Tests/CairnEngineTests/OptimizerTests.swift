@@ -47,7 +47,7 @@ import Testing
 
     @Test func `AdamW is that of the formula`() throws {
         let lab = try Lab()
-        let count = 100
+        let count = 20_001
         let step = Self.adamW
 
         let found = try train(lab, count).map(lab.read)
@@ -89,7 +89,7 @@ import Testing
     @Test(arguments: [sgd, SGDStep(learningRate: 0.1)])
     func `SGD is that of the formula`(step: SGDStep) throws {
         let lab = try Lab()
-        let count = 100
+        let count = 20_001
 
         let found = try descend(lab, count, step).map(lab.read)
 
