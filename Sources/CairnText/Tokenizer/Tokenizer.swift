@@ -217,9 +217,8 @@ public final class Tokenizer: Sendable {
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool = true) -> String {
         var tokens: [[UInt32]] = []
         for id in ids {
-            let added = addedTokens.byID[id]
-            if skipSpecialTokens, added?.isSpecial == true { continue }
-            guard let token = added?.content ?? model.vocabulary.token(of: id) else { continue }
+            guard let token = token(of: id) else { continue }
+            if skipSpecialTokens, addedTokens.isSpecial(token) { continue }
             tokens.append(token.scalarValues)
         }
         guard let decoder else { return tokens.map(UTF8Text.string).joined(separator: " ") }
@@ -233,9 +232,9 @@ public final class Tokenizer: Sendable {
         addedTokens.idByContent[Array(token.utf8)] ?? model.vocabulary.id(of: token)
     }
 
-    /// The token with the id, as the file spells it.
+    /// The token with the id; an added token that is found in normalized text is spelled so.
     public func token(of id: Int32) -> String? {
-        addedTokens.byID[id]?.content ?? model.vocabulary.token(of: id)
+        addedTokens.byID[id]?.spelling ?? model.vocabulary.token(of: id)
     }
 
     /// The largest id plus one: how many rows an embedding needs.
