@@ -146,11 +146,9 @@ struct TokenMatcher: Sendable {
             }
             var (start, stop) = (index, index + candidate.content.count)
             index = stop
-            if candidate.token.isSingleWord,
-                (start > lower && isClass(start - 1, .word)) || (stop < upper && isClass(stop, .word))
-            {
-                continue
-            }
+            let isInsideWord =
+                start > lower && isClass(start - 1, .word) || stop < upper && isClass(stop, .word)
+            if candidate.token.isSingleWord, isInsideWord { continue }
             if candidate.token.stripsLeft {
                 while start > consumed, isClass(start - 1, .whitespace) { start -= 1 }
             }

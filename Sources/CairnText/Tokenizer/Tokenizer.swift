@@ -5,8 +5,8 @@ import Foundation
 
 /// A tokenizer read from `tokenizer.json`; any number of threads may use one at once.
 ///
-///     text ─ added tokens ─ normalizer ─ added tokens ─ pre-tokenizer ─ model ─ truncation
-///          ─ post-processor ─ ids
+///     text > added tokens > normalizer > added tokens > pre-tokenizer > model > truncation
+///          > post-processor > ids
 ///
 /// Models: BPE and WordPiece. Every component and key of the file is either followed or refused
 /// by name. The file's own truncation and padding are not applied: the caller gives `maxLength`,
@@ -30,7 +30,8 @@ public final class Tokenizer: Sendable {
         do {
             data = try Data(contentsOf: url)
         } catch {
-            let reason = FileManager.default.fileExists(atPath: url.path)
+            let reason =
+                FileManager.default.fileExists(atPath: url.path)
                 ? "no permission, or not a file" : "there is no such file"
             throw .unreadable(file: url.path, reason: reason)
         }
