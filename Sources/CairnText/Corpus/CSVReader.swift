@@ -17,7 +17,8 @@ enum CSVReader {
     static func lines(_ bytes: [UInt8]) -> [Record] {
         var records: [Record] = []
         for (index, slice) in split(bytes).enumerated() where !slice.isEmpty {
-            let fields = slice.split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false)
+            let tab = UInt8(ascii: "\t")
+            let fields = slice.split(separator: tab, omittingEmptySubsequences: false)
             records.append(record(index + 1, fields.map(Array.init)))
         }
         return records
@@ -82,8 +83,10 @@ enum CSVReader {
                     return (fields, "a quote that opens here is never closed")
                 }
                 fields[fields.count - 1] = field
-                let ends = index == bytes.count || [0x2C, newline, carriageReturn]
-                    .contains(bytes[index])
+                let ends =
+                    index == bytes.count
+                    || [0x2C, newline, carriageReturn]
+                        .contains(bytes[index])
                 if !ends { fault = "text after a closing quote" }
             } else {
                 if byte == quote { fault = "a quote inside a field that is not quoted" }

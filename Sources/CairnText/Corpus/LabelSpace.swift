@@ -17,7 +17,8 @@ public struct LabelSpace: Sendable, Equatable {
         self.names = names
         self.usesFlags = usesFlags
         idByName = Dictionary(
-            names.enumerated().map { (Array($1.utf8), $0) }, uniquingKeysWith: { first, _ in first })
+            names.enumerated().map { (Array($1.utf8), $0) }, uniquingKeysWith: { first, _ in first }
+        )
         precondition(
             idByName.count == names.count,
             "\(names.count) class names, but only \(idByName.count) differ")
@@ -212,7 +213,8 @@ extension Corpus {
                 faults.append(
                     LineFault(
                         line: example.line,
-                        reason: "\(values.count) numbers where the rows before have \(first.count)"))
+                        reason: "\(values.count) numbers where the rows before have \(first.count)")
+                )
             }
             result.append(values)
         }

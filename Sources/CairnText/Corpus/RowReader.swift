@@ -32,21 +32,7 @@ enum RowReader {
         _ bytes: [UInt8], line: Int, task: Corpus.Task
     ) throws(LineFault) -> Example {
         func fault(_ reason: String) -> LineFault { LineFault(line: line, reason: reason) }
-        var parsed: Result<JSON, JSONFault> = .success(.null)
-        bytes.withUnsafeBufferPointer { buffer in
-            do throws(JSONFault) {
-                parsed = .success(try JSONParser.parse(buffer))
-            } catch {
-                parsed = .failure(error)
-            }
-        }
-        let members: [JSON.Member]
-        switch parsed {
-        case .failure(let json):
-            throw fault("not JSON: \(json.reason) at column \(json.offset + 1)")
-        case .success(.object(let object)): members = object
-        case .success(let other): throw fault("expected an object, found \(other.kind)")
-        }
+        let members = try members(of: bytes, line)
         func member(_ names: [String]) throws(LineFault) -> JSON? {
             let found = members.filter { names.contains($0.key) }
             if found.count > 1 {
@@ -58,7 +44,7 @@ enum RowReader {
             throw fault("no string under 'text' (or 'input', 'sentence')")
         }
         var split: Split?
-        if let value = members.first(where: { $0.key == "split" })?.value {
+        if let value = try member(["split"]) {
             guard case .string(let name) = value, let known = Split(name: name) else {
                 throw fault("'split' must be train, validation or test, found \(value.kind)")
             }
@@ -70,6 +56,27 @@ enum RowReader {
             return Example(text: text, target: target, line: line, split: split)
         } catch {
             throw fault(error.reason)
+        }
+    }
+
+    private static func members(
+        of bytes: [UInt8], _ line: Int
+    ) throws(LineFault) -> [JSON.Member] {
+        var parsed: Result<JSON, JSONFault> = .success(.null)
+        bytes.withUnsafeBufferPointer { buffer in
+            do throws(JSONFault) {
+                parsed = .success(try JSONParser.parse(buffer))
+            } catch {
+                parsed = .failure(error)
+            }
+        }
+        switch parsed {
+        case .success(.object(let members)): return members
+        case .success(let other):
+            throw LineFault(line: line, reason: "expected an object, found \(other.kind)")
+        case .failure(let fault):
+            throw LineFault(
+                line: line, reason: "not JSON: \(fault.reason) at column \(fault.offset + 1)")
         }
     }
 
@@ -95,33 +102,42 @@ enum RowReader {
         var rows = Rows()
         for record in records.dropFirst() {
             do throws(LineFault) {
-                func fault(_ reason: String) -> LineFault {
-                    LineFault(line: record.line, reason: reason)
-                }
-                if let reason = record.fault { throw fault(reason) }
-                guard record.fields.count == header.fields.count else {
-                    throw fault(
-                        "\(record.fields.count) fields where the header has \(header.fields.count)")
-                }
-                var split: Split?
-                if let splitColumn {
-                    let name = record.fields[splitColumn]
-                    split = Split(name: name)
-                    if split == nil {
-                        throw fault("'split' must be train, validation or test, found '\(name)'")
-                    }
-                }
+                try check(record, fieldCount: header.fields.count)
                 let field = targetColumn.map { record.fields[$0] } ?? ""
                 rows.examples.append(
                     Example(
                         text: record.fields[textColumn],
                         target: try target(field, task, hasIntegers, record.line),
-                        line: record.line, split: split))
+                        line: record.line, split: try split(record, splitColumn)))
             } catch {
                 rows.faults.append(error)
             }
         }
         return rows
+    }
+
+    private static func check(
+        _ record: CSVReader.Record, fieldCount: Int
+    ) throws(LineFault) {
+        if let reason = record.fault { throw LineFault(line: record.line, reason: reason) }
+        guard record.fields.count == fieldCount else {
+            throw LineFault(
+                line: record.line,
+                reason: "\(record.fields.count) fields where the header has \(fieldCount)")
+        }
+    }
+
+    private static func split(
+        _ record: CSVReader.Record, _ column: Int?
+    ) throws(LineFault) -> Split? {
+        guard let column else { return nil }
+        guard let split = Split(name: record.fields[column]) else {
+            throw LineFault(
+                line: record.line,
+                reason: "'split' must be train, validation or test, found "
+                    + "'\(record.fields[column])'")
+        }
+        return split
     }
 
     private static func column(
@@ -135,7 +151,8 @@ enum RowReader {
     }
 
     /// Whether a label column holds class ids: every label of every row is an integer.
-    private static func allIntegers(_ records: ArraySlice<CSVReader.Record>, _ column: Int) -> Bool {
+    private static func allIntegers(_ records: ArraySlice<CSVReader.Record>, _ column: Int) -> Bool
+    {
         records.allSatisfy { record in
             guard column < record.fields.count else { return true }
             return record.fields[column].split(separator: labelSeparator)

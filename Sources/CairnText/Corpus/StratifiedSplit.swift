@@ -69,9 +69,9 @@ extension Corpus {
         let exact = sizes.map { Double($0) * fraction }
         var quotas = exact.map { Int($0) }
         let total = Int((Double(sizes.reduce(0, +)) * fraction).rounded())
+        let rest = exact.map { $0 - $0.rounded(.down) }
         let byRemainder = exact.indices.sorted {
-            let (a, b) = (exact[$0] - exact[$0].rounded(.down), exact[$1] - exact[$1].rounded(.down))
-            return a != b ? a > b : $0 < $1
+            rest[$0] != rest[$1] ? rest[$0] > rest[$1] : $0 < $1
         }
         for index in byRemainder.prefix(max(0, total - quotas.reduce(0, +))) { quotas[index] += 1 }
         return quotas

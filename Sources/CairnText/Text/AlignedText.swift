@@ -77,7 +77,8 @@ struct AlignedText {
                 for index in piece.lower..<piece.upper { draft.copy(self, index) }
             }
             let upper = draft.scalars.count
-            if upper > lower { result.append(Piece(lower: lower, upper: upper, token: piece.token)) }
+            guard upper > lower else { continue }
+            result.append(Piece(lower: lower, upper: upper, token: piece.token))
         }
         scalars = draft.scalars
         starts = draft.starts
@@ -111,7 +112,8 @@ struct AlignedText {
         }
 
         /// Adds `scalar` that stands for nothing, at the start of `piece`.
-        mutating func append(_ scalar: UInt32, before piece: Piece, of text: borrowing AlignedText) {
+        mutating func append(_ scalar: UInt32, before piece: Piece, of text: borrowing AlignedText)
+        {
             let start = Int32(truncatingIfNeeded: text.start(of: piece.lower))
             scalars.append(scalar)
             starts.append(start)

@@ -181,7 +181,7 @@ struct JSONParser {
             if next == UInt8(ascii: "+") || next == UInt8(ascii: "-") { index += 1 }
             guard skipDigits() > 0 else { throw fault("expected digits in the exponent") }
         }
-        let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<index]), as: UTF8.self)
+        let text = String(decoding: bytes[start..<index], as: UTF8.self)
         if isInteger, let value = Int(text) { return .integer(value) }
         guard let value = Double(text), value.isFinite else {
             throw JSONFault(offset: start, reason: "the number \(text.prefix(40)) is out of range")

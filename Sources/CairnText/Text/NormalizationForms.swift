@@ -83,12 +83,31 @@ struct NormalizationTables {
     private mutating func composition(_ first: UInt32, _ second: UInt32) -> UInt32? {
         let key = UInt64(first) << 32 | UInt64(second)
         if let known = compositions[key] { return known == 0 ? nil : known }
-        let composed = UTF8Text.string([first, second]).precomposedStringWithCanonicalMapping
-        let scalars = composed.scalarValues
-        let isOld = (Unicode.Scalar(scalars[0])?.properties.age?.major ?? .max) <= 12
-        let result = scalars.count == 1 && isOld ? scalars[0] : 0
-        compositions[key] = result
-        return result == 0 ? nil : result
+        let result = Self.hangul(first, second) ?? Self.composed(first, second)
+        compositions[key] = result ?? 0
+        return result
+    }
+
+    private static func composed(_ first: UInt32, _ second: UInt32) -> UInt32? {
+        let text = UTF8Text.string([first, second]).decomposedStringWithCanonicalMapping
+        let scalars = text.precomposedStringWithCanonicalMapping.scalarValues
+        guard scalars.count == 1, let age = Unicode.Scalar(scalars[0])?.properties.age,
+            age.major <= 12
+        else { return nil }
+        return scalars[0]
+    }
+
+    /// Syllables by arithmetic (Unicode 16, section 3.12).
+    private static func hangul(_ first: UInt32, _ second: UInt32) -> UInt32? {
+        if (0x1100..<0x1113).contains(first), (0x1161..<0x1176).contains(second) {
+            return 0xAC00 + ((first - 0x1100) * 21 + second - 0x1161) * 28
+        }
+        if (0xAC00..<0xD7A4).contains(first), (first - 0xAC00) % 28 == 0,
+            (0x11A8..<0x11C3).contains(second)
+        {
+            return first + second - 0x11A7
+        }
+        return nil
     }
 
     /// A scalar with what it does to the alignment: 0 replaces the next original scalar, 1 is

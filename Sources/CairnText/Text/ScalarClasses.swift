@@ -51,8 +51,9 @@ struct ScalarClass: OptionSet {
         let isASCIISymbol = value < 0x80 && (category.isPunctuation || category.isSymbol)
         if isASCIISymbol { classes.insert(.punctuation) }
         let joinsWords = properties.isAlphabetic || properties.isJoinControl
-        if version <= 16, joinsWords || category.isMark || category == .decimalNumber
-            || category == .connectorPunctuation
+        if version <= 16,
+            joinsWords || category.isMark || category == .decimalNumber
+                || category == .connectorPunctuation
         {
             classes.insert(.word)
         }

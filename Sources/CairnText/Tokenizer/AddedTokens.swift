@@ -10,6 +10,8 @@ struct AddedToken: Sendable {
     var stripsRight: Bool
     /// Whether it is looked for after normalization, in normalized spelling.
     var isNormalized: Bool
+    /// How decoding spells it: the content, in normalized spelling if it is looked for in that.
+    var spelling: String
 
     init(_ component: Component) throws(TokenizerError) {
         try component.allow(
@@ -21,6 +23,7 @@ struct AddedToken: Sendable {
         stripsRight = try component.flag("rstrip")
         isNormalized = try component.flag("normalized")
         isSpecial = try component.flag("special")
+        spelling = content
         if content.isEmpty { throw component.wrong("content that is not empty") }
     }
 }
@@ -29,6 +32,7 @@ struct AddedToken: Sendable {
 struct AddedTokens: Sendable {
     private(set) var byID: [Int32: AddedToken] = [:]
     private(set) var idByContent: [[UInt8]: Int32] = [:]
+    private var specialContents = Set<[UInt8]>()
     /// Looked for in the text as given.
     private var given = TokenMatcher()
     /// Looked for in normalized text.
@@ -43,24 +47,26 @@ struct AddedTokens: Sendable {
     ) throws(TokenizerError) {
         var tables = NormalizationTables()
         for element in try component.elements() {
-            let token = try AddedToken(element)
+            var token = try AddedToken(element)
             let bytes = Array(token.content.utf8)
             let expected = vocabulary.id(of: bytes) ?? idByContent[bytes] ?? nextID(vocabulary)
             guard token.id == expected else {
                 throw element.inconsistent(
                     "'\(token.content)' has the id \(token.id), but its place gives \(expected)")
             }
-            byID[token.id] = token
-            idByContent[bytes] = token.id
             if token.isNormalized {
                 let content = Self.normalize(token.content, by: normalizer, &tables)
                 if content.isEmpty {
                     throw element.inconsistent("'\(token.content)' is empty once normalized")
                 }
+                token.spelling = UTF8Text.string(content)
                 normalized.add(token, content)
             } else {
                 given.add(token, token.content.scalarValues)
             }
+            byID[token.id] = token
+            idByContent[bytes] = token.id
+            if token.isSpecial { specialContents.insert(bytes) }
         }
     }
 
@@ -76,6 +82,10 @@ struct AddedTokens: Sendable {
         normalizer?.apply(to: &text, tables: &tables)
         return text.pieces.flatMap { text.scalars[$0.lower..<$0.upper] }
     }
+
+    /// Whether decoding may leave the token out. The reference library compares spellings, so a
+    /// special token that normalization changes is not one here.
+    func isSpecial(_ token: String) -> Bool { specialContents.contains(Array(token.utf8)) }
 
     func findGiven(in text: inout AlignedText) { given.split(&text) }
     func findNormalized(in text: inout AlignedText) { normalized.split(&text) }
@@ -136,11 +146,9 @@ struct TokenMatcher: Sendable {
             }
             var (start, stop) = (index, index + candidate.content.count)
             index = stop
-            if candidate.token.isSingleWord,
-                (start > lower && isClass(start - 1, .word)) || (stop < upper && isClass(stop, .word))
-            {
-                continue
-            }
+            let isInsideWord =
+                start > lower && isClass(start - 1, .word) || stop < upper && isClass(stop, .word)
+            if candidate.token.isSingleWord, isInsideWord { continue }
             if candidate.token.stripsLeft {
                 while start > consumed, isClass(start - 1, .whitespace) { start -= 1 }
             }

@@ -192,7 +192,9 @@ struct MergeTable: Sendable {
     private mutating func insert(key: UInt64, _ merge: Merge) {
         var place = slot(key)
         // Of two merges of the same pair the last one counts, as in the reference library.
-        while keys[place] != Self.free, keys[place] != key { place = (place + 1) & (keys.count - 1) }
+        while keys[place] != Self.free, keys[place] != key {
+            place = (place + 1) & (keys.count - 1)
+        }
         keys[place] = key
         values[place] = merge
     }

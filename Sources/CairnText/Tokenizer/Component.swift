@@ -7,18 +7,7 @@ struct Component {
     /// The way from the top of the file, as in `pre_tokenizer.pretokenizers[1]`.
     var place: String
 
-    /// The members, checked to be among `keys`.
-    func members(allowed keys: [String]) throws(TokenizerError) -> [String: JSON] {
-        guard case .object(let members) = value else { throw wrong("an object") }
-        var byKey: [String: JSON] = [:]
-        for member in members {
-            guard keys.contains(member.key) else {
-                throw .unknownKey(file: file, place: place, key: member.key)
-            }
-            byKey[member.key] = member.value
-        }
-        return byKey
-    }
+    private var shownPlace: String { place.isEmpty ? "the top level" : place }
 
     /// The member `key`, which may be absent or null: then nil.
     func optional(_ key: String) throws(TokenizerError) -> Component? {
@@ -31,13 +20,18 @@ struct Component {
 
     func required(_ key: String) throws(TokenizerError) -> Component {
         guard let member = try optional(key) else {
-            throw .missingKey(file: file, place: place.isEmpty ? "the file" : place, key: key)
+            throw .missingKey(file: file, place: shownPlace, key: key)
         }
         return member
     }
 
     /// Checks that no member has a key outside `keys`.
-    func allow(_ keys: String...) throws(TokenizerError) { _ = try members(allowed: keys) }
+    func allow(_ keys: String...) throws(TokenizerError) {
+        guard case .object(let members) = value else { throw wrong("an object") }
+        for member in members where !keys.contains(member.key) {
+            throw .unknownKey(file: file, place: shownPlace, key: member.key)
+        }
+    }
 
     func elements() throws(TokenizerError) -> [Component] {
         guard case .array(let values) = value else { throw wrong("a list") }
@@ -87,14 +81,14 @@ struct Component {
     }
 
     func wrong(_ expected: String) -> TokenizerError {
-        .wrongValue(file: file, place: place, expected: expected, found: value.kind)
+        .wrongValue(file: file, place: shownPlace, expected: expected, found: value.kind)
     }
 
     func unsupported(_ what: String) -> TokenizerError {
-        .unsupported(file: file, place: place, what: what)
+        .unsupported(file: file, place: shownPlace, what: what)
     }
 
     func inconsistent(_ reason: String) -> TokenizerError {
-        .inconsistent(file: file, place: place, reason: reason)
+        .inconsistent(file: file, place: shownPlace, reason: reason)
     }
 }

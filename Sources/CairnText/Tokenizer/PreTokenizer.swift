@@ -35,7 +35,8 @@ indirect enum PreTokenizer: Sendable {
         case "BertPreTokenizer", "Whitespace", "WhitespaceSplit":
             try component.allow("type")
             self =
-                type == "Whitespace" ? .whitespace
+                type == "Whitespace"
+                ? .whitespace
                 : type == "WhitespaceSplit" ? .whitespaceSplit : .bert
         case "Digits":
             try component.allow("type", "individual_digits")

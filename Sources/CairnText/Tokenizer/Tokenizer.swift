@@ -5,8 +5,8 @@ import Foundation
 
 /// A tokenizer read from `tokenizer.json`; any number of threads may use one at once.
 ///
-///     text ─ added tokens ─ normalizer ─ added tokens ─ pre-tokenizer ─ model ─ truncation
-///          ─ post-processor ─ ids
+///     text > added tokens > normalizer > added tokens > pre-tokenizer > model > truncation
+///          > post-processor > ids
 ///
 /// Models: BPE and WordPiece. Every component and key of the file is either followed or refused
 /// by name. The file's own truncation and padding are not applied: the caller gives `maxLength`,
@@ -30,7 +30,8 @@ public final class Tokenizer: Sendable {
         do {
             data = try Data(contentsOf: url)
         } catch {
-            let reason = FileManager.default.fileExists(atPath: url.path)
+            let reason =
+                FileManager.default.fileExists(atPath: url.path)
                 ? "no permission, or not a file" : "there is no such file"
             throw .unreadable(file: url.path, reason: reason)
         }
@@ -217,9 +218,8 @@ public final class Tokenizer: Sendable {
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool = true) -> String {
         var tokens: [[UInt32]] = []
         for id in ids {
-            let added = addedTokens.byID[id]
-            if skipSpecialTokens, added?.isSpecial == true { continue }
-            guard let token = added?.content ?? model.vocabulary.token(of: id) else { continue }
+            guard let token = token(of: id) else { continue }
+            if skipSpecialTokens, addedTokens.isSpecial(token) { continue }
             tokens.append(token.scalarValues)
         }
         guard let decoder else { return tokens.map(UTF8Text.string).joined(separator: " ") }
@@ -233,9 +233,9 @@ public final class Tokenizer: Sendable {
         addedTokens.idByContent[Array(token.utf8)] ?? model.vocabulary.id(of: token)
     }
 
-    /// The token with the id, as the file spells it.
+    /// The token with the id; an added token that is found in normalized text is spelled so.
     public func token(of id: Int32) -> String? {
-        addedTokens.byID[id]?.content ?? model.vocabulary.token(of: id)
+        addedTokens.byID[id]?.spelling ?? model.vocabulary.token(of: id)
     }
 
     /// The largest id plus one: how many rows an embedding needs.
