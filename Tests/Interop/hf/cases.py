@@ -40,7 +40,7 @@ class Case:
     base: str
     corpus: str
     method: str = "lora"  # lora, rslora, dora or full
-    targets: str = "default"  # default (q,v or query,value), all-linear, or names with commas
+    targets: str = "pair"  # pair (the query and the value layer), all-linear, or names
     rank: int = 4
     alpha: int = 8
     epochs: int = 2
@@ -64,13 +64,11 @@ class Case:
     def label_count(self):
         return max(1, len(CORPORA[self.corpus]["names"]))
 
-    def target_list(self):
-        """The names given to the tool, or None when its default or all-linear is asked for."""
-        return None if self.targets in ("default", "all-linear") else self.targets.split(",")
-
-
-def attention_pair(base):
-    return "query,value" if BASES[base]["family"] in ENCODERS else "q_proj,v_proj"
+    def target_flag(self):
+        """What the tool is told."""
+        if self.targets != "pair":
+            return self.targets
+        return "query,value" if self.family in ENCODERS else "q_proj,v_proj"
 
 
 def matrix():
@@ -80,12 +78,12 @@ def matrix():
         cases += [
             Case(base, "two"),
             Case(base, "three", targets="all-linear"),
-            Case(base, "three", "dora", attention_pair(base)),
+            Case(base, "three", "dora"),
         ]
     for base in ("qwen2-untied", "llama", "bert-encoder", "roberta"):
         cases += [
             Case(base, "two", "dora", "all-linear"),
-            Case(base, "three", "rslora", attention_pair(base)),
+            Case(base, "three", "rslora"),
             Case(base, "two", "rslora", "all-linear"),
             Case(base, "multi"),
             Case(base, "multi", "dora", "all-linear"),
@@ -102,7 +100,7 @@ def quick():
     """The subset for continuous integration."""
     return [
         Case("qwen2-untied", "three"),
-        Case("llama", "three", "dora", attention_pair("llama")),
+        Case("llama", "three", "dora"),
         Case("bert-encoder", "two", targets="all-linear"),
         Case("qwen2-tied", "multi"),
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""drive.py WORK CAIRN [--quick] [--only TEXT]: fine-tunes, predicts and merges every case with the tool.
+"""drive.py WORK CAIRN [--quick] [--only TEXT] [--no-merge]: runs every case with the tool.
 
 Writes WORK/cases/<name>/{case.json, finetune.json, predict.json, out/, merged/, log.txt}. A run
 that fails is recorded in case.json and reported by the checker; the others go on.
@@ -18,19 +18,17 @@ def adapter_flags(case):
         return ["--method", "full", "--learning-rate", "5e-4"]
     flags = ["--method", "lora", "--rank", str(case.rank), "--alpha", str(case.alpha),
              "--learning-rate", "5e-3"]
-    if case.targets != "default":
-        flags += ["--targets", case.targets]
+    flags += ["--target-modules", case.target_flag()]
     if case.method == "dora":
-        flags.append("--dora")
+        flags.append("--use-dora")
     if case.method == "rslora":
-        flags.append("--rslora")
+        flags.append("--use-rslora")
     return flags
 
 
 def task_flags(case):
-    names = {"single": [], "multi": ["--problem", "multi-label"],
-             "regression": ["--problem", "regression"]}
-    return names[case.kind]
+    names = {"single": "single-label", "multi": "multi-label", "regression": "regression"}
+    return ["--problem", names[case.kind]]
 
 
 class Tool:
@@ -59,7 +57,8 @@ def run_case(work, binary, case):
     folder = os.path.join(work, "cases", case.name)
     os.makedirs(folder)
     record = dict(base=case.base, corpus=case.corpus, kind=case.kind, method=case.method,
-                  label_count=case.label_count, merged=case.method != "full")
+                  label_count=case.label_count,
+                  merged=case.method != "full" and "--no-merge" not in sys.argv)
     base = os.path.join(work, "bases", case.base)
     data = os.path.join(work, "corpora", case.corpus)
     out, best = os.path.join(folder, "out"), os.path.join(folder, "out", "best")

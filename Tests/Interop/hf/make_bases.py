@@ -66,7 +66,7 @@ def make_row(rng, corpus):
     if kind == "multi":
         chosen = sorted(rng.sample(names, rng.choice([1, 1, 2])))
         text = " ".join(sentence(rng, name) for name in chosen)
-        return {"text": text, "labels": [float(name in chosen) for name in names]}
+        return {"text": text, "labels": chosen}
     parts = [rng.choice(list(TOPICS)) for _ in range(rng.choice([1, 2, 3]))]
     value = sum({"business": -1.0, "science": 0.25, "sport": 1.0}[part] for part in parts)
     return {"text": " ".join(sentence(rng, part) for part in parts), "label": value}

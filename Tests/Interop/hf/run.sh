@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 ## Opens what `cairn` writes with the real transformers and PEFT, two generations of each.
 #
-# usage: run.sh CAIRN [--quick] [--only TEXT]   CAIRN is the release binary
+# usage: run.sh CAIRN [--quick] [--only TEXT] [--no-merge]   CAIRN is the release binary
 #        run.sh --selftest                      the checker itself, on directories that PEFT wrote
 # CAIRN_INTEROP_CACHE (default Tests/Interop/.cache) keeps the two environments between runs;
 # CAIRN_INTEROP_WORK keeps the work folder for a look afterwards.

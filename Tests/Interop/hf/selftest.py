@@ -113,11 +113,9 @@ def seeded_adapter(base, case):
     """A PEFT model with live weights everywhere, as after training."""
     import torch
     from peft import LoraConfig, get_peft_model
-    targets = case.target_list()
-    if case.targets == "default":
-        targets = ["query", "value"] if case.family in cases.ENCODERS else ["q_proj", "v_proj"]
-    elif case.targets == "all-linear":
-        targets = "all-linear"
+    targets = case.target_flag()
+    if targets != "all-linear":
+        targets = targets.split(",")
     model = get_peft_model(base, LoraConfig(
         task_type="SEQ_CLS", r=case.rank, lora_alpha=case.alpha, target_modules=targets,
         use_dora=case.method == "dora", use_rslora=case.method == "rslora"))
