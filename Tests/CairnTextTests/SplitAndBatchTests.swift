@@ -112,6 +112,10 @@ import Testing
             try StepPlan(rows: [5, 0, 4]).microBatches(of: corpus, tokenBudget: 10)
                 == [[5], [0, 4]])
         #expect(try step.microBatches(of: corpus, tokenBudget: 30) == [[0, 1, 2, 3, 4, 5]])
+        // One token too many is too many.
+        #expect(
+            try StepPlan(rows: [0, 1, 2]).microBatches(of: encoded([5, 3, 3]), tokenBudget: 10)
+                == [[0, 1], [2]])
     }
 
     @Test func `rows longer than the budget are named`() {

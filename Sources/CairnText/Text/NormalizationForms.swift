@@ -90,9 +90,12 @@ struct NormalizationTables {
 
     private static func composed(_ first: UInt32, _ second: UInt32) -> UInt32? {
         let text = UTF8Text.string([first, second]).decomposedStringWithCanonicalMapping
-        let scalars = text.precomposedStringWithCanonicalMapping.scalarValues
+        let composed = text.precomposedStringWithCanonicalMapping
+        let scalars = composed.scalarValues
+        // The way back is checked too: Swift 6.3 composes U+40436 with a mark as if it were U+0436.
         guard scalars.count == 1, let age = Unicode.Scalar(scalars[0])?.properties.age,
-            age.major <= 12
+            age.major <= 12,
+            composed.decomposedStringWithCanonicalMapping.scalarValues == text.scalarValues
         else { return nil }
         return scalars[0]
     }

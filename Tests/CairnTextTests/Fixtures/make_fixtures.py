@@ -15,6 +15,7 @@ TEXTS = [
     "漢字とひらがな 한국어 \u1100\u1161\u11a8 العربية ไทย", "😀👩‍👩‍👧 ﬁne Ａｌｌ ™ \u00a0nb\u2003sp",
     "a-b--c ...wow!!! (x) <mask> [MASK]<extra>", "zero\u0000\u200bwidth\ufffd\x7f\x85\x0b control",
     "<s>hello</s> the <mask>the<word>words <word> word", "▁under_score▁▁x", "aaaaaaaaab ab abc",
+    "\u0436\u0308 \U00040436\u0308 \U0010042d\u0308",
     "state-of-the-art,no spaces<big><BIG>", "the end .", "don't do not he 's , ok ?",
 ]
 
