@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Bad inputs: commands, flags, values and places to write to.
+
+import Cairn
+import Foundation
+
+extension BadInput {
+    static let usage: [BadInput] = [
+        // MARK: Commands
+        BadInput("no command", .wrongUse, says: "command", "finetune") { _ in [] },
+        BadInput("a misspelt command", .wrongUse, says: "'finetun'", "did you mean 'finetune'") {
+            ["finetun"] + $0.finetune().dropFirst()
+        },
+        BadInput("an unknown command", .wrongUse, says: "'bake'", "expected one of finetune") { _ in
+            ["bake"]
+        },
+        BadInput("no model", .wrongUse, says: "MODEL", "none") { job in
+            [job.finetune()[0]] + job.finetune().dropFirst(2)
+        },
+        BadInput("two models", .wrongUse, says: "MODEL", "other") { $0.finetune("other") },
+
+        // MARK: Flags
+        BadInput("a misspelt flag", .wrongUse, says: "'--epoch'", "did you mean '--epochs'") {
+            $0.finetune(without: "--epochs", then: ["--epoch", "3"])
+        },
+        BadInput("an unknown flag", .wrongUse, says: "unknown flag", "'--zzzzzzzzzz'") {
+            $0.finetune("--zzzzzzzzzz")
+        },
+        BadInput("a flag without its value", .wrongUse, says: "--rank", "value") {
+            $0.finetune("--rank")
+        },
+        BadInput("a flag in place of a value", .wrongUse, says: "--rank", "value") {
+            $0.finetune("--rank", "--json")
+        },
+        BadInput("a flag twice", .wrongUse, says: "--epochs", "twice") {
+            $0.finetune("--epochs", "2")
+        },
+        BadInput("a value for a switch", .wrongUse, says: "--json", "no value") {
+            $0.finetune("--json=yes")
+        },
+        BadInput("no data", .wrongUse, says: "--data", "missing") {
+            $0.finetune(without: "--data")
+        },
+        BadInput("no output", .wrongUse, says: "--output", "missing") {
+            $0.finetune(without: "--output")
+        },
+        BadInput("an unknown task", .wrongUse, says: "--task", "classify", "'summarize'") {
+            $0.finetune(without: "--task", then: ["--task", "summarize"])
+        },
+
+        // MARK: Values
+        BadInput("a bad number", .wrongUse, says: "--learning-rate", "number", "'2e-4x'") {
+            $0.finetune("--learning-rate", "2e-4x")
+        },
+        BadInput("a negative learning rate", .wrongUse, says: "--learning-rate", "'-1e-4'") {
+            $0.finetune("--learning-rate", "-1e-4")
+        },
+        BadInput("a learning rate that is no number", .wrongUse, says: "--learning-rate", "'nan'") {
+            $0.finetune("--learning-rate", "nan")
+        },
+        BadInput("no epochs", .wrongUse, says: "--epochs", "at least 1", "'0'") {
+            $0.finetune(without: "--epochs", then: ["--epochs", "0"])
+        },
+        BadInput("half an epoch", .wrongUse, says: "--epochs", "whole number", "'0.5'") {
+            $0.finetune(without: "--epochs", then: ["--epochs", "0.5"])
+        },
+        BadInput("rank 0", .wrongUse, says: "--rank", "at least 1", "'0'") {
+            $0.finetune("--rank", "0")
+        },
+        BadInput("dropout of everything", .wrongUse, says: "--dropout", "below 1", "'1'") {
+            $0.finetune("--dropout", "1")
+        },
+        BadInput("nothing to validate on", .wrongUse, says: "--val-split", "'0'", "between 0 and 1")
+        {
+            $0.finetune("--val-split", "0")
+        },
+        BadInput("more than all to validate on", .wrongUse, says: "--val-split", "'1.5'") {
+            $0.finetune("--val-split", "1.5")
+        },
+        BadInput("no threads", .wrongUse, says: "--threads", "at least 1", "'0'") {
+            $0.finetune(without: "--threads", then: ["--threads", "0"])
+        },
+        BadInput("too many threads", .wrongUse, says: "--threads", "1024", "'4096'") {
+            $0.finetune(without: "--threads", then: ["--threads", "4096"])
+        },
+        BadInput("an unknown instruction set", .wrongUse, says: "--isa", "scalar", "'avx1024'") {
+            $0.finetune("--isa", "avx1024")
+        },
+        BadInput("a misspelt precision", .wrongUse, says: "--precision", "did you mean 'bf16'") {
+            $0.finetune("--precision", "bf61")
+        },
+        BadInput("a rank without LoRA", .wrongUse, says: "--rank", "--method lora") {
+            $0.finetune("--method", "full", "--rank", "8")
+        },
+        BadInput("class weights without classes", .wrongUse, says: "--class-weights") {
+            $0.finetune("--problem", "regression", "--class-weights", "balanced")
+        },
+        BadInput("a size that is none", .wrongUse, says: "--model-size", "'half a B'", "0.5B") {
+            $0.finetune("--model-size", "half a B")
+        },
+
+        // MARK: Against the model and the machine
+        BadInput("a model of another size", .failed, says: "config.json", "--model-size 0.5B") {
+            $0.finetune("--model-size", "0.5B")
+        },
+        BadInput("targets that match nothing", .failed, says: "query_proj", "q_proj", "v_proj") {
+            $0.finetune("--target-modules", "query_proj")
+        },
+        BadInput("one misspelt target of two", .failed, says: "v_porj", "v_proj") {
+            $0.finetune("--target-modules", "q_proj,v_porj")
+        },
+        BadInput("no room for a token", .failed, says: "maximum length 1", "special tokens") {
+            ["finetune", $0.addBERT().path] + $0.finetune("--max-length", "1").dropFirst(2)
+        },
+
+        // MARK: Places to write to
+        BadInput("a file where the output goes", says: "/out", "a directory", "a file") {
+            try $0.write("", to: $0.output)
+        },
+        BadInput(
+            "an output below a file", says: "/train.jsonl/out", "is a file",
+            arguments: {
+                $0.finetune(without: "--output", then: ["-o", $0.data.path + "/out"])
+            }, spoil: { _ in }),
+    ]
+
+    /// Instruction sets that this machine lacks: at least one, since no machine has them all.
+    static let foreignISAs: [BadInput] = ISA.allCases.filter { !ISA.supported.contains($0) }.map {
+        isa in
+        BadInput(
+            "\(isa.rawValue) on this machine", .failed, says: "'\(isa.rawValue)'", "'scalar'"
+        ) {
+            $0.finetune("--isa", isa.rawValue)
+        }
+    }
+
+    /// What only a user without the rights of root meets.
+    static let permissions: [BadInput] = [
+        BadInput("an output without permission", says: "/locked/out", "permission",
+            arguments: {
+                $0.finetune(
+                    without: "--output",
+                    then: ["-o", $0.url.appendingPathComponent("locked/out").path])
+            }
+        ) {
+            let locked = $0.url.appendingPathComponent("locked")
+            try $0.makeDirectory(locked)
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o555], ofItemAtPath: locked.path)
+        },
+    ]
+}
+
+extension Job {
+    /// The path of a tiny BERT, whose tokenizer puts special tokens around every text.
+    func addBERT() -> URL { Self.fixtures.appendingPathComponent("models/bert") }
+}
