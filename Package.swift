@@ -67,7 +67,9 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         .testTarget(
             name: "CairnModelsTests",
-            dependencies: ["CairnModels", "CairnGraph", "CairnEngine", "CairnFormats", "TestSupport"]),
+            dependencies: [
+                "CairnModels", "CairnGraph", "CairnEngine", "CairnFormats", "TestSupport",
+            ]),
         .testTarget(
             name: "CairnTrainingTests", dependencies: ["CairnTraining", "Cairn", "TestSupport"]),
         .testTarget(name: "LayoutTests"),

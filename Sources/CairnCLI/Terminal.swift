@@ -47,7 +47,8 @@ final class Progress {
         }
     }
 
-    private func step(_ number: Int, _ total: Int, _ loss: Double, _ rate: Double, _ speed: Double) {
+    private func step(_ number: Int, _ total: Int, _ loss: Double, _ rate: Double, _ speed: Double)
+    {
         let now = clock.now
         let elapsed = Double((now - start).components.seconds)
         let left = elapsed / Double(number) * Double(total - number)
@@ -60,7 +61,8 @@ final class Progress {
             lastShown = now
             let width = 20
             let filled = width * number / max(total, 1)
-            let bar = String(repeating: "#", count: filled)
+            let bar =
+                String(repeating: "#", count: filled)
                 + String(repeating: ".", count: width - filled)
             Terminal.write("\r[\(bar)] \(text)\u{1B}[K")
             isLineOpen = true

@@ -31,7 +31,8 @@ package final class Execution {
         spaces = Set(nodes.flatMap { $0.inputs + $0.outputs }.map(\.rows)).subtracting([.single])
         inputs = Set(
             nodes.compactMap { node in
-                (node.operation as? Embedding)?.index ?? (node.operation as? EmbeddingGradient)?.index
+                (node.operation as? Embedding)?.index
+                    ?? (node.operation as? EmbeddingGradient)?.index
             })
         places = [:]
         for space in spaces {
@@ -124,7 +125,8 @@ package final class Execution {
     ) -> AttentionShape {
         AttentionShape(
             heads: layout.heads, kvHeads: layout.keyValueHeads, headDim: layout.headDimension,
-            scale: layout.scale, isCausal: layout.isCausal, window: layout.window, queryOffsets: batch.offsets(in: queries),
+            scale: layout.scale, isCausal: layout.isCausal, window: layout.window,
+            queryOffsets: batch.offsets(in: queries),
             keyOffsets: batch.offsets(in: keys), queryPositions: positions(queries))
     }
 

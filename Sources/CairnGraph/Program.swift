@@ -77,7 +77,8 @@ public final class Program {
             precondition(
                 entry.dimensions == reference.dimensions
                     && entry.isTrainable == reference.isTrainable,
-                "'\(reference.name)' is recorded as \(reference.dimensions), holds \(entry.dimensions)")
+                "'\(reference.name)' is recorded as \(reference.dimensions), holds \(entry.dimensions)"
+            )
         }
     }
 

@@ -114,9 +114,11 @@ public struct BaseModel: Sendable {
         if name.hasPrefix(prefix) { spellings.append(String(name.dropFirst(prefix.count))) }
         for spelling in spellings {
             if spelling.hasSuffix("LayerNorm.weight") {
-                spellings.append(spelling.replacingOccurrences(of: "LayerNorm.weight", with: "LayerNorm.gamma"))
+                spellings.append(
+                    spelling.replacingOccurrences(of: "LayerNorm.weight", with: "LayerNorm.gamma"))
             } else if spelling.hasSuffix("LayerNorm.bias") {
-                spellings.append(spelling.replacingOccurrences(of: "LayerNorm.bias", with: "LayerNorm.beta"))
+                spellings.append(
+                    spelling.replacingOccurrences(of: "LayerNorm.bias", with: "LayerNorm.beta"))
             }
         }
         return spellings
@@ -124,8 +126,10 @@ public struct BaseModel: Sendable {
 
     /// Heads of other tasks and buffers that are computed, which bases carry and no task here reads.
     private static func mayIgnore(_ name: String) -> Bool {
-        let heads = ["lm_head.", "cls.", "score.", "classifier.", "qa_outputs.", "pooler.",
-            "roberta.pooler."]
+        let heads = [
+            "lm_head.", "cls.", "score.", "classifier.", "qa_outputs.", "pooler.",
+            "roberta.pooler.",
+        ]
         return heads.contains(where: name.hasPrefix) || name.hasSuffix("rotary_emb.inv_freq")
             || name.hasSuffix("embeddings.position_ids")
             || name.hasSuffix("embeddings.token_type_ids")

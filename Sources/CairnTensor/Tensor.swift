@@ -40,8 +40,10 @@ public struct Tensor: Sendable {
 
     /// Zeros.
     public init(zeros shape: Shape, dtype: DType = .f32) {
-        self.init(dtype: dtype, shape: shape, storage: TensorStorage(
-            byteCount: Self.byteCount(dtype, shape)))
+        self.init(
+            dtype: dtype, shape: shape,
+            storage: TensorStorage(
+                byteCount: Self.byteCount(dtype, shape)))
     }
 
     /// Wraps `storage`, whose size must be that of `shape` in `dtype`.

@@ -107,7 +107,8 @@ import Testing
                         let first = digests[precision.rawValue] ?? bits
                         digests[precision.rawValue] = first
                         #expect(
-                            first == bits, "\(name), \(isa), \(threads) threads, \(cut), \(precision)")
+                            first == bits,
+                            "\(name), \(isa), \(threads) threads, \(cut), \(precision)")
                     }
                 }
             }
@@ -166,7 +167,8 @@ final class GoldenRun {
         var start = 0
         for size in cut {
             rows += try program.run(
-                part(of: whole, start..<start + size, groups: groups)).losses
+                part(of: whole, start..<start + size, groups: groups)
+            ).losses
             start += size
         }
         let total = rows.reduce(0.0) { $0 + Double($1) }
@@ -194,8 +196,8 @@ final class GoldenRun {
         part.rowIDs = range.map { UInt32($0) }
         let base = whole.offsets[range.lowerBound]
         part.pooledRows = range.map { whole.pooledRows[$0] - base }
-        let targets = Int(whole.targetOffsets[range.lowerBound])
-            ..< Int(whole.targetOffsets[range.upperBound])
+        let targets =
+            Int(whole.targetOffsets[range.lowerBound])..<Int(whole.targetOffsets[range.upperBound])
         part.targetRows = whole.targetRows[targets].map { $0 - base }
         part.targetOffsets = whole.targetOffsets[range.lowerBound...range.upperBound].map {
             $0 - UInt32(targets.lowerBound)
@@ -210,7 +212,9 @@ final class GoldenRun {
         part.lossScale = whole.lossScale
         // Group g of the step holds sequences g * count / groups ..< (g + 1) * count / groups.
         let edges = (0...groups).map { $0 * whole.sequenceCount / groups }
-        part.groups = [0] + edges.filter { range.lowerBound < $0 && $0 < range.upperBound }
+        part.groups =
+            [0]
+            + edges.filter { range.lowerBound < $0 && $0 < range.upperBound }
             .map { UInt32($0 - range.lowerBound) } + [UInt32(range.count)]
         part.resumes = !edges.contains(range.lowerBound)
         part.suspends = !edges.contains(range.upperBound)

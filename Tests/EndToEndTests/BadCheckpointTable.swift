@@ -34,8 +34,9 @@ extension BadInput {
         damaged("predict without a tokenizer", says: "tokenizer.json", "no such file") {
             try $0.remove($0.checkpoint.appendingPathComponent("tokenizer.json"))
         },
-        damaged("predict without adapter weights", says: "adapter_model.safetensors", "No such file")
-        {
+        damaged(
+            "predict without adapter weights", says: "adapter_model.safetensors", "No such file"
+        ) {
             try $0.remove($0.adapter)
         },
 
@@ -52,11 +53,13 @@ extension BadInput {
         damaged("an adapter that is no LoRA", says: "adapter_config.json", "peft_type", "LORA") {
             try $0.edit($0.adapterConfig) { $0["peft_type"] = "IA3" }
         },
-        damaged("an adapter that trains biases", says: "adapter_config.json", "bias", "all", "none") {
+        damaged("an adapter that trains biases", says: "adapter_config.json", "bias", "all", "none")
+        {
             try $0.edit($0.adapterConfig) { $0["bias"] = "all" }
         },
-        damaged("an adapter of another rank", says: "adapter_model.safetensors", "lora_A", "[16, 64]")
-        {
+        damaged(
+            "an adapter of another rank", says: "adapter_model.safetensors", "lora_A", "[16, 64]"
+        ) {
             try $0.edit($0.adapterConfig) { $0["r"] = 4 }
         },
         damaged("an adapter tensor missing", says: "adapter_model.safetensors", "score.weight") {
@@ -86,7 +89,8 @@ extension BadInput {
             try $0.addCheckpoint()
             try $0.setLine(2, #"{"text": "a goal"}"#, of: $0.evaluationData)
         },
-        damaged("a text without tokens to predict on", says: "--text", "no token", text: "") { _ in },
+        damaged("a text without tokens to predict on", says: "--text", "no token", text: "") { _ in
+        },
 
         // MARK: Use
         BadInput("nothing to predict on", .wrongUse, says: "--text", "--data") {

@@ -12,7 +12,9 @@ extension BadInput {
             try $0.remove($0.data)
             try $0.makeDirectory($0.data)
         },
-        BadInput("an empty corpus", says: "train.jsonl", "no row") { try $0.write("", to: $0.data) },
+        BadInput("an empty corpus", says: "train.jsonl", "no row") {
+            try $0.write("", to: $0.data)
+        },
         BadInput("a header alone", says: "rows.csv", "no row", arguments: withTable("rows.csv")) {
             try $0.write("text,label\n", to: $0.url.appendingPathComponent("rows.csv"))
         },
@@ -41,8 +43,9 @@ extension BadInput {
         BadInput("no label", says: "train.jsonl, line 40:", "no label") {
             try $0.setLine(40, #"{"text": "a goal"}"#)
         },
-        BadInput("three bad lines", says: "train.jsonl: 3 bad lines", "line 3:", "line 5:", "line 8:")
-        {
+        BadInput(
+            "three bad lines", says: "train.jsonl: 3 bad lines", "line 3:", "line 5:", "line 8:"
+        ) {
             for line in [3, 5, 8] { try $0.setLine(line, "{}") }
         },
         BadInput("a label of two types", says: "train.jsonl, line 4:", "name", "ids") {
@@ -135,7 +138,9 @@ extension BadInput {
             "a label twice in a list", says: "train.jsonl, line 1:", "twice",
             arguments: { $0.finetune("--problem", "multi-label") }
         ) { job in
-            let rows = [#"{"text": "a", "labels": ["x", "x"]}"#, #"{"text": "b", "labels": ["y"]}"#]
+            let rows = [
+                #"{"text": "a", "labels": ["x", "x"]}"#, #"{"text": "b", "labels": ["y"]}"#,
+            ]
             try job.write(rows.joined(separator: "\n"), to: job.data)
         },
     ]

@@ -23,7 +23,8 @@ struct BadInput: Sendable, CustomTestStringConvertible {
 
     /// A damaged file: the good job's arguments, exit code 1.
     init(
-        _ name: String, says: String..., arguments: @escaping @Sendable (Job) -> [String] = {
+        _ name: String, says: String...,
+        arguments: @escaping @Sendable (Job) -> [String] = {
             $0.finetune()
         },
         spoil: @escaping @Sendable (Job) throws -> Void

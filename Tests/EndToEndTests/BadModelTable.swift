@@ -44,7 +44,8 @@ extension BadInput {
         BadInput("hidden_size is text", says: "config.json", "hidden_size", "\"64\"") {
             try $0.set("hidden_size", "64")
         },
-        BadInput("heads that do not divide", says: "config.json", "num_attention_heads", "5", "64") {
+        BadInput("heads that do not divide", says: "config.json", "num_attention_heads", "5", "64")
+        {
             try $0.set("num_attention_heads", 5)
         },
         BadInput("key heads that do not divide", says: "config.json", "num_key_value_heads", "3") {

@@ -136,7 +136,8 @@ extension BadInput {
 
     /// What only a user without the rights of root meets.
     static let permissions: [BadInput] = [
-        BadInput("an output without permission", says: "/locked/out", "permission",
+        BadInput(
+            "an output without permission", says: "/locked/out", "permission",
             arguments: {
                 $0.finetune(
                     without: "--output",
@@ -147,7 +148,7 @@ extension BadInput {
             try $0.makeDirectory(locked)
             try FileManager.default.setAttributes(
                 [.posixPermissions: 0o555], ofItemAtPath: locked.path)
-        },
+        }
     ]
 }
 

@@ -176,7 +176,8 @@ struct Finetune: Command {
             + "\(job.options.threads) threads, \(job.options.settings.precision.rawValue)"
     }
 
-    static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue {
+    static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue
+    {
         var document: JSONObject = [
             "status": .string(report.status.rawValue),
             "epochs_completed": .integer(report.epochs.count), "steps": .integer(report.steps),

@@ -6,7 +6,8 @@ import Foundation
 
 struct Quickstart: Command {
     static let name = "quickstart"
-    static let summary = "Runs the main job on a tiny model and a small corpus that ship with Cairn."
+    static let summary =
+        "Runs the main job on a tiny model and a small corpus that ship with Cairn."
     static let positionals: [String] = []
     static let example = "cairn quickstart -o cairn-quickstart"
     static let flags = [
@@ -67,13 +68,12 @@ struct Quickstart: Command {
             Terminal.error(
                 "  \(label == truth ? "right" : "wrong")  \(label) "
                     + String(format: "(%.2f)", probability)
-                    + "  \(rows[row].text.prefix(60))")
+                    + "  \(rows[row].text.prefix(60))\(rows[row].text.count > 60 ? "..." : "")")
         }
         Terminal.error(
             """
 
-            The best checkpoint is \(output.path)/best: transformers, PEFT's neighbours and Cairn \
-            open it as it is.
+            The best checkpoint is \(output.path)/best; transformers opens it as it is.
             Next:
               cairn predict \(output.path)/best --text "a small tree with white flowers"
               cairn evaluate \(output.path)/best --data \(data.path)

@@ -23,18 +23,8 @@ struct Tokenize: Command {
     func run() throws {
         let tokenizer = try Tokenizer(contentsOf: tokenizer)
         let corpus = try Corpus(contentsOf: data, task: .prediction)
-        for example in corpus.examples {
-            let encoding = try tokenizer.encode(example.text)
-            let line = JSONValue.object([
-                "ids": .array(encoding.ids.map { .integer(Int64($0)) }),
-                "offsets": .array(
-                    encoding.offsets.map {
-                        [.integer(Int64($0.lowerBound)), .integer(Int64($0.upperBound))]
-                    }),
-                "decoded": .string(tokenizer.decode(encoding.ids, skipSpecialTokens: false)),
-                "decoded_skip_special": .string(tokenizer.decode(encoding.ids)),
-            ])
-            FileHandle.standardOutput.write(try line.serialized(pretty: false) + Data("\n".utf8))
+        try TokenizerDump.dump(corpus.examples.map(\.text), with: tokenizer) { line in
+            FileHandle.standardOutput.write(Data(line.utf8))
         }
     }
 }

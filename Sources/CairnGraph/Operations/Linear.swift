@@ -76,7 +76,8 @@ struct Linear: Operation {
         if let pair {
             let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
             try execution.context.matmul(
-                execution.operand(adapterInput), .weight(execution.weight(pair.a), transposed: true),
+                execution.operand(adapterInput),
+                .weight(execution.weight(pair.a), transposed: true),
                 scale: pair.scaling, precision: execution.precision,
                 into: execution.matrix(node.outputs[1]))
             second = (

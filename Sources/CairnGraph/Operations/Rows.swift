@@ -125,7 +125,8 @@ extension Graph {
 
     /// The rows that the batch selects for `space`: one per sequence, or the targets.
     public mutating func selectRows(_ x: Value, _ space: RowSpace) -> Value {
-        precondition(x.rows == .tokens && space != .tokens && space != .single,
+        precondition(
+            x.rows == .tokens && space != .tokens && space != .single,
             "rows are selected from tokens for sequences or targets, not \(x.rows) for \(space)")
         return record(SelectRows(), [x], [(space, x.columns)])[0]
     }

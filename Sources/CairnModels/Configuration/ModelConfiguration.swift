@@ -83,7 +83,8 @@ public struct ModelConfiguration: Sendable {
         layerCount = try config.size("num_hidden_layers")
         headCount = try config.size("num_attention_heads")
         keyValueHeadCount =
-            family.isEncoder ? headCount : try config.size("num_key_value_heads", default: headCount)
+            family.isEncoder
+            ? headCount : try config.size("num_key_value_heads", default: headCount)
         intermediateSize = try config.size("intermediate_size")
         vocabularySize = try config.size("vocab_size")
         maximumPositions = try config.size("max_position_embeddings")
@@ -137,7 +138,8 @@ public struct ModelConfiguration: Sendable {
             "position_embedding_type", unless: { $0.string == "absolute" }, supported: "absolute")
         try config.refuse("is_encoder_decoder", unless: { $0.bool == false }, supported: "false")
         if family == .qwen2 || family == .mistral {
-            try config.refuse("attention_bias", unless: { $0.bool == (family == .qwen2) },
+            try config.refuse(
+                "attention_bias", unless: { $0.bool == (family == .qwen2) },
                 supported: family == .qwen2 ? "true" : "false")
         }
         if family != .llama {

@@ -140,5 +140,7 @@ public enum SequentialBuilder {
 
     public static func buildEither(first: [any SequentialBlock]) -> [any SequentialBlock] { first }
 
-    public static func buildEither(second: [any SequentialBlock]) -> [any SequentialBlock] { second }
+    public static func buildEither(second: [any SequentialBlock]) -> [any SequentialBlock] {
+        second
+    }
 }

@@ -31,8 +31,12 @@ public struct Checkpoint {
             let found = (try? FileManager.default.contentsOfDirectory(atPath: directory.path))
             throw TrainingError.notACheckpoint(
                 path: directory.path,
-                found: found.map { $0.isEmpty ? "an empty directory" : $0.sorted().prefix(8)
-                    .joined(separator: ", ") } ?? "no such directory")
+                found: found.map {
+                    $0.isEmpty
+                        ? "an empty directory"
+                        : $0.sorted().prefix(8)
+                            .joined(separator: ", ")
+                } ?? "no such directory")
         }
         let json = try JSONValue.parse(contentsOf: file)
         let configuration = try ModelConfiguration(json, file: file.path)
@@ -83,7 +87,8 @@ public struct Checkpoint {
         return url
     }
 
-    private static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task {
+    private static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task
+    {
         let labels = configuration.labels ?? ["LABEL_0", "LABEL_1"]
         guard let type = json["problem_type"]?.string else {
             return labels.count == 1 ? .regression(names: labels) : .singleLabel(labels: labels)

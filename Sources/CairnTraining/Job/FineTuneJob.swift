@@ -131,7 +131,8 @@ public final class FineTuneJob {
         var notes: [String] = []
         let report = CorpusReport(train)
         if report.superfluousRows > 0 {
-            notes.append("\(train.file): \(report.superfluousRows) training rows repeat another row")
+            notes.append(
+                "\(train.file): \(report.superfluousRows) training rows repeat another row")
         }
         if let first = report.conflicts.first {
             notes.append(
