@@ -22,7 +22,7 @@ enum { MR = 6, NV = 1 };
 enum {
     NR = NV * LANES,
     LEAST_TILES_TO_PACK = 4,  // A panel read less often costs more to pack than to read as it is.
-    UNROLL = 4,  // Positions along k per branch of the micro-kernel.
+    UNROLL = NV == 1 ? 4 : 1,  // Positions along k per branch: with 24 accumulators 4 would spill.
 
     // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
     // KC) while the row tiles pass by; AVX-512 machines have 32 to 48 KB and twice the panel.
