@@ -21,8 +21,21 @@ enum Fixtures {
         return try Data(contentsOf: root.appendingPathComponent("Fixtures/\(path)"))
     }
 
+    /// The references of `Tests/Fixtures/make_golden.py`; `CAIRN_GOLDEN` names another run of it.
+    static let golden: URL = {
+        if let path = ProcessInfo.processInfo.environment["CAIRN_GOLDEN"] {
+            return URL(fileURLWithPath: path)
+        }
+        return URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Fixtures/golden")
+    }()
+
     static func tokenizer(_ name: String) throws -> Tokenizer {
-        try Tokenizer(data: try data("golden/\(name).tokenizer.json"), file: "\(name).json")
+        try Tokenizer(contentsOf: golden.appendingPathComponent("models/\(name)/tokenizer.json"))
+    }
+
+    static func expected(_ name: String) throws -> Data {
+        try Data(contentsOf: golden.appendingPathComponent("tokenizer/\(name).json"))
     }
 }
 
@@ -43,7 +56,7 @@ enum Fixtures {
     func `ids, tokens and texts equal those of Python`(name: String) throws {
         let tokenizer = try Fixtures.tokenizer(name)
         let golden = try JSONDecoder().decode(
-            GoldenValues.self, from: try Fixtures.data("golden/\(name).expected.json"))
+            GoldenValues.self, from: try Fixtures.expected(name))
 
         #expect(golden.cases.count == 56)
         #expect(tokenizer.vocabularySize == golden.vocab_size)
@@ -65,7 +78,7 @@ enum Fixtures {
     func `offsets equal those of Python`(name: String) throws {
         let tokenizer = try Fixtures.tokenizer(name)
         let golden = try JSONDecoder().decode(
-            Golden.self, from: try Fixtures.data("golden/\(name).expected.json"))
+            Golden.self, from: try Fixtures.expected(name))
 
         for expected in golden.cases {
             let offsets = try tokenizer.encode(expected.text).offsets

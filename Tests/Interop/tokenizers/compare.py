@@ -62,10 +62,10 @@ def corpus(path):
 
 def golden_texts(directory):
     texts = []
-    for name in sorted(os.listdir(directory)):
-        if name.endswith(".expected.json"):
-            with open(os.path.join(directory, name), encoding="utf-8") as file:
-                texts += [case["text"] for case in json.load(file)["cases"]]
+    folder = os.path.join(directory, "tokenizer")
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            texts += [case["text"] for case in json.load(file)["cases"]]
     return list(dict.fromkeys(texts))
 
 

@@ -12,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 cache=$root/Tests/Interop/.cache/tokenizers
 fixtures=$root/Tests/CairnTextTests/Fixtures
+golden=$root/Tests/Fixtures/golden
 models= corpora=() fuzz=2000
 while [ $# -gt 0 ]; do
   case $1 in
@@ -37,11 +38,11 @@ fi
 rm -rf "$cache/specs"
 "$python" "$fixtures/make_fixtures.py" --specs "$cache/specs"
 status=0
-"$python" "$here/compare.py" --cairn "$cairn" --fuzz "$fuzz" --golden "$fixtures/golden" \
-  "$cache"/specs/*.json "$fixtures"/golden/*.tokenizer.json || status=1
+"$python" "$here/compare.py" --cairn "$cairn" --fuzz "$fuzz" --golden "$golden" \
+  "$cache"/specs/*.json "$golden"/models/*/tokenizer.json || status=1
 if [ -n "$models" ]; then
   mapfile -t files < <(find -L "$models" -name tokenizer.json | sort)
-  "$python" "$here/compare.py" --cairn "$cairn" --fuzz "$fuzz" --seed 2 --golden "$fixtures/golden" \
+  "$python" "$here/compare.py" --cairn "$cairn" --fuzz "$fuzz" --seed 2 --golden "$golden" \
     "${corpora[@]}" "${files[@]}" || status=1
 fi
 exit $status
