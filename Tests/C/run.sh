@@ -42,7 +42,7 @@ run_test() {
 }
 
 build_library plain "$@" || exit 1
-for source in Tests/C/test_*.c Tests/C/dump_bits.c; do
+for source in Tests/C/test_*.c; do
     run_test plain "$source" "$@" || failed=1
 done
 

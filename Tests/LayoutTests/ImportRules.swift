@@ -40,7 +40,7 @@ enum ImportRules {
     /// The import lines of a file: what stands before `import`, and the module.
     static func imports(in source: String) -> [(words: [String], module: String)] {
         let kinds = ["struct", "class", "enum", "protocol", "func", "var", "let", "typealias"]
-        return withoutComments(source).split { $0 == "\n" || $0 == ";" }.compactMap { line in
+        return withoutTextBlocks(withoutComments(source)).split { $0 == "\n" || $0 == ";" }.compactMap { line in
             let words = line.split { $0 == " " || $0 == "\t" }.map(String.init)
             guard let place = words.firstIndex(of: "import"),
                 words[..<place].allSatisfy(isBeforeImport),
@@ -48,6 +48,12 @@ enum ImportRules {
             else { return nil }
             return (Array(words[..<place]), String(name.prefix { $0 != "." }))
         }
+    }
+
+    /// The source without its multi-line string literals, which may quote other languages.
+    private static func withoutTextBlocks(_ source: String) -> String {
+        source.components(separatedBy: "\"\"\"").enumerated().filter { $0.offset % 2 == 0 }
+            .map(\.element).joined()
     }
 
     private static func isBeforeImport(_ word: String) -> Bool {
