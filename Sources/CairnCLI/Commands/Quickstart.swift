@@ -28,10 +28,11 @@ struct Quickstart: Command {
         let base = folder.appendingPathComponent("base")
         var options = FineTuneOptions(model: base, data: data, output: output)
         options.method = .full
-        options.settings.epochs = 6
-        options.settings.learningRate = 2e-3
+        options.settings.epochs = 3
+        options.settings.batchSize = 32
+        options.settings.learningRate = 3e-3
         options.settings.precision = .fp32
-        options.maximumLength = 64
+        options.maximumLength = 96
         (options.threads, options.isa) = try arguments.machine()
         Terminal.error(
             "A tiny Qwen2 with random weights learns to sort dictionary glosses by topic.\n")
