@@ -18,7 +18,7 @@ struct BenchOptions {
         usage: cairn-bench kernels [--peer PYTHON] [--threads N] [--isa NAME] [--json] [--quick]
                cairn-bench step --model DIR [--threads N] [--isa NAME] [--json] [--quick]
           --peer   a Python with torch and numpy, timed in turns with Cairn on the same shapes
-          --quick  checks results and prints no times
+          --quick  checks results on the smaller shapes and prints no times
         """
 
     let subject: Subject

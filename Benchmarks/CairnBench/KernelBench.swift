@@ -35,7 +35,7 @@ struct KernelBench {
         if let peer { report.fact("peer", .string(peer.version)) }
         if roof != nil { report.line(Self.header(withPeer: peer != nil)) }
         var checked = 0
-        for shape in LayerShape.all {
+        for shape in options.isQuick ? LayerShape.quick : LayerShape.all {
             for precision in [Precision.fp32, .bf16] {
                 for operation in KernelOperation.allCases {
                     let subject = try KernelCase(shape, operation, precision, context: context)

@@ -37,6 +37,9 @@ struct LayerShape {
             }
         }
 
+    /// Those that are checked in a moment.
+    static let quick = all.filter { $0.tokens <= 512 && $0.inputs * $0.outputs <= 896 * 896 }
+
     func operations(_ operation: KernelOperation) -> Double {
         let base = 2.0 * Double(tokens) * Double(inputs) * Double(outputs)
         let pair = 2.0 * Double(tokens) * Double(Self.rank) * Double(inputs + outputs)
@@ -95,8 +98,8 @@ final class KernelCase {
 
     private static func partition(_ tokens: Int) -> Partition {
         let offsets = (0...sequences).map { UInt32($0 * tokens / sequences) }
-        let groups = (0...groups).map { UInt32($0 * sequences / groups) }
-        return Partition(offsets: offsets, groups: groups)
+        let edges = (0...groups).map { UInt32($0 * sequences / groups) }
+        return Partition(offsets: offsets, groups: edges)
     }
 
     private static func numbers(_ name: String, _ count: Int) -> [Float] {

@@ -15,7 +15,7 @@ final class Report {
     /// A line of the head: `cpu  AMD EPYC`.
     func fact(_ name: String, _ value: JSONValue, text: String? = nil) {
         facts[name] = value
-        if !printsJSON { print("\(Self.padded(name, 10))\(text ?? value.string ?? "")") }
+        if !printsJSON { print("\(Self.padded(name, 12))\(text ?? value.string ?? "")") }
     }
 
     func line(_ text: String) {
