@@ -47,8 +47,12 @@ let package = Package(
             ]),
         .executableTarget(
             name: "CairnCLI", dependencies: ["Cairn"], resources: [.copy("Quickstart")]),
+        .target(
+            name: "CRoof", path: "Benchmarks/CRoof",
+            linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
         .executableTarget(
-            name: "CairnBench", dependencies: ["Cairn"], path: "Benchmarks/CairnBench"),
+            name: "CairnBench", dependencies: ["Cairn", "CRoof"],
+            path: "Benchmarks/CairnBench"),
 
         // MARK: Tests
         .target(
@@ -73,7 +77,7 @@ let package = Package(
         .testTarget(
             name: "CairnTrainingTests", dependencies: ["CairnTraining", "Cairn", "TestSupport"]),
         .testTarget(name: "LayoutTests"),
-        .testTarget(name: "EndToEndTests", dependencies: ["Cairn", "TestSupport"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["Cairn", "CairnCLI", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

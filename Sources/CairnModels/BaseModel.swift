@@ -25,8 +25,8 @@ public struct BaseModel: Sendable {
         let file = directory.appendingPathComponent("config.json")
         let json = try JSONValue.parse(contentsOf: file)
         guard json.object != nil else {
-            throw ModelError.badValue(
-                file: file.path, key: "", expected: "a JSON object", found: json.kind)
+            throw FormatError.entry(
+                file: file.path, entry: "the document", expected: "an object", found: json.kind)
         }
         let configuration = try ModelConfiguration(json, file: file.path)
         let model: any Model =
@@ -34,6 +34,13 @@ public struct BaseModel: Sendable {
             ? Encoder(configuration, labels: try Self.labels(head, file.path))
             : Decoder(configuration, head: head)
         try self.init(directory: directory, configuration: configuration, model: model)
+    }
+
+    private static func requireDirectory(_ url: URL) throws(ModelError) {
+        var isDirectory: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory)
+        guard !exists || !isDirectory.boolValue else { return }
+        throw .noDirectory(path: url.path, found: exists ? "a file" : "nothing")
     }
 
     private init(directory: URL, configuration: ModelConfiguration, model: any Model) throws {

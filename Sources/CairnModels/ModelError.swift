@@ -3,6 +3,7 @@
 
 /// Every case names the file, the place in it, what was expected and what was found.
 public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
+    case noDirectory(path: String, found: String)
     case missingKey(file: String, key: String, expected: String)
     case badValue(file: String, key: String, expected: String, found: String)
     case unsupported(file: String, key: String, value: String, supported: String)
@@ -11,12 +12,13 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case shapeMismatch(file: String, tensor: String, expected: [Int], found: [Int])
     case dtypeUnsupported(file: String, tensor: String, found: String)
     case noTargetMatches(targets: String, examples: [String])
-    case unknownModelSize(size: String, expected: String)
     case sizeMismatch(file: String, size: String, parameters: Int)
     case labelMismatch(file: String, expected: String, found: String)
 
     public var description: String {
         switch self {
+        case .noDirectory(let path, let found):
+            "\(path): expected a model directory with config.json, found \(found)"
         case .missingKey(let file, let key, let expected):
             "\(file): key '\(key)' is missing; expected \(expected)"
         case .badValue(let file, let key, let expected, let found):
@@ -35,8 +37,6 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noTargetMatches(let targets, let examples):
             "--target-modules \(targets) matches no linear layer; the model has "
                 + examples.joined(separator: ", ")
-        case .unknownModelSize(let size, let expected):
-            "--model-size '\(size)' is not a number of parameters; expected \(expected)"
         case .sizeMismatch(let file, let size, let parameters):
             "\(file): describes a model of \(parameters) parameters, which is not --model-size "
                 + size

@@ -14,7 +14,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noPadToken(directory: String)
     case splitMissing(file: String, line: Int)
     case badTargets(file: String, expected: Int, found: Int)
-    case tokenOutOfRange(file: String, row: Int, id: Int, vocabulary: Int)
+    case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
 
     public var description: String {
         switch self {
@@ -38,8 +38,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "found nothing, where other rows have one"
         case .badTargets(let file, let expected, let found):
             "\(file): expected \(expected) numbers per row, as in training, found \(found)"
-        case .tokenOutOfRange(let file, let row, let id, let vocabulary):
-            "\(file), row \(row): token id \(id) is outside of the model's vocabulary of "
+        case .tokenOutOfRange(let file, let line, let id, let vocabulary):
+            "\(file), line \(line): token id \(id) is outside of the model's vocabulary of "
                 + "\(vocabulary); is tokenizer.json of another model?"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):

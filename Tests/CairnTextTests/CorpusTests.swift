@@ -103,13 +103,12 @@ func corpus(
 
         #expect(
             error?.description == """
-                c: 6 bad lines:
-                  line 2: not JSON: expected a value at column 1
-                  line 3: no string under 'text' (or 'input', 'sentence')
-                  line 4: no label
-                  line 5: the label must be a name or a class id from 0 on, found 1.5
-                  line 6: 'text' and 'input' mean the same; keep one
-                  line 7: 'split' must be train, validation or test, found the string 'spring'
+                c: 6 bad lines: line 2: not JSON: expected a value at column 1; \
+                line 3: no string under 'text' (or 'input', 'sentence'); \
+                line 4: no label; \
+                line 5: the label must be a name or a class id from 0 on, found 1.5; \
+                line 6: 'text' and 'input' mean the same; keep one; \
+                line 7: 'split' must be train, validation or test, found the string 'spring'
                 """)
     }
 
@@ -118,9 +117,9 @@ func corpus(
             try corpus(String(repeating: "x\n", count: 25))
         }
 
-        let lines = try #require(error?.description.split(separator: "\n"))
-        #expect(lines.count == 22)
-        #expect(lines.last == "  and 5 more")
+        let faults = try #require(error?.description.split(separator: "; "))
+        #expect(faults.count == 21)
+        #expect(faults.last == "and 5 more")
     }
 
     static let tables: [(table: String, format: Corpus.Format, sentence: String)] = [
@@ -139,21 +138,21 @@ func corpus(
         ),
         (
             "text,label\nx,1,2\n", .csv,
-            "c: 1 bad line:\n  line 2: 3 fields where the header has 2"
+            "c, line 2: 3 fields where the header has 2"
         ),
         (
             "text,label\n\"x,1\ny,2\n", .csv,
-            "c: 1 bad line:\n  line 2: a quote that opens here is never closed"
+            "c, line 2: a quote that opens here is never closed"
         ),
         (
             "text,label\n\"x\"z,1\n", .csv,
-            "c: 1 bad line:\n  line 2: text after a closing quote"
+            "c, line 2: text after a closing quote"
         ),
         (
             "text,label\nx\"z,1\n", .csv,
-            "c: 1 bad line:\n  line 2: a quote inside a field that is not quoted"
+            "c, line 2: a quote inside a field that is not quoted"
         ),
-        ("text\tlabel\nx\t\n", .tsv, "c: 1 bad line:\n  line 2: no label"),
+        ("text\tlabel\nx\t\n", .tsv, "c, line 2: no label"),
     ]
 
     @Test(arguments: tables.indices)

@@ -49,7 +49,7 @@ import Testing
         }
 
         #expect(
-            error?.description == "c: 1 bad line:\n  line 2: a class id after rows with names")
+            error?.description == "c, line 2: a class id after rows with names")
     }
 
     @Test func `a label that the space lacks is told by its line`() throws {
@@ -64,8 +64,8 @@ import Testing
 
         #expect(
             names?.description
-                == "c: 1 bad line:\n  line 2: the label 'meh' is not among neg, pos")
-        #expect(ids?.description == "c: 1 bad line:\n  line 2: the class id 2 is not in 0..<2")
+                == "c, line 2: the label 'meh' is not among neg, pos")
+        #expect(ids?.description == "c, line 2: the class id 2 is not in 0..<2")
     }
 
     @Test func `lists of names, of ids and of flags give the same flags`() throws {
@@ -90,7 +90,7 @@ import Testing
 
         #expect(
             error?.description
-                == "c: 1 bad line:\n  line 2: expected 3 flags of 0 or 1, found [1, 0]")
+                == "c, line 2: expected 3 flags of 0 or 1, found [1, 0]")
     }
 
     @Test func `rows of numbers must have one length`() throws {
@@ -103,6 +103,6 @@ import Testing
         let error = #expect(throws: CorpusError.self) { try bad.values() }
         #expect(
             error?.description
-                == "c: 1 bad line:\n  line 2: 2 numbers where the rows before have 1")
+                == "c, line 2: 2 numbers where the rows before have 1")
     }
 }

@@ -127,9 +127,9 @@ import Testing
 
         #expect(
             error?.description == """
-                c: 2 bad lines:
-                  line 2: 5 tokens, more than a micro-batch of 4 holds
-                  line 4: 7 tokens, more than a micro-batch of 4 holds
+                c: 2 bad lines: \
+                line 2: 5 tokens, more than a micro-batch of 4 holds; \
+                line 4: 7 tokens, more than a micro-batch of 4 holds
                 """)
     }
 
@@ -152,7 +152,7 @@ import Testing
         }
         #expect(
             error?.description
-                == "c: 2 bad lines:\n  line 3: the text has no token\n  line 5: the text has no token"
+                == "c: 2 bad lines: line 3: the text has no token; line 5: the text has no token"
         )
     }
 }

@@ -69,7 +69,7 @@ struct Finetune: Command {
         options.evaluationData = arguments.url("--eval-data")
         options.testData = arguments.url("--test-data")
         options.problem = try arguments.choice("--problem", Problem.self) ?? .singleLabel
-        options.modelSize = arguments.string("--model-size")
+        options.modelSize = try Self.modelSize(arguments)
         options.method = try Self.method(arguments)
         options.settings = try Self.settings(arguments)
         options.maximumLength =
@@ -84,6 +84,15 @@ struct Finetune: Command {
         }
         self.options = options
         printsJSON = arguments.has("--json")
+    }
+
+    private static func modelSize(_ arguments: Arguments) throws -> ModelSize? {
+        guard let text = arguments.string("--model-size") else { return nil }
+        guard let size = ModelSize(text) else {
+            throw arguments.usage(
+                "--model-size must be a number with K, M or B, as 0.5B, found '\(text)'")
+        }
+        return size
     }
 
     private static func method(_ arguments: Arguments) throws -> Method {
@@ -212,7 +221,11 @@ struct Finetune: Command {
 extension Arguments {
     /// Threads and instruction set, for every command that computes.
     func machine() throws -> (threads: Int, isa: ISA) {
+        let most = Context.maximumThreads
         let threads = try integer("--threads", atLeast: 1) ?? Context.defaultThreads
+        guard threads <= most else {
+            throw usage("--threads must be at most \(most), found '\(threads)'")
+        }
         let isa = try choice("--isa", ISA.self) ?? .best
         return (threads, isa)
     }

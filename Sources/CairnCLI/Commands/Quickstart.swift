@@ -6,8 +6,7 @@ import Foundation
 
 struct Quickstart: Command {
     static let name = "quickstart"
-    static let summary =
-        "Runs the main job on a tiny model and a small corpus that ship with Cairn."
+    static let summary = "Runs the main job on a tiny model and a small corpus that ship with Cairn."
     static let positionals: [String] = []
     static let example = "cairn quickstart -o cairn-quickstart"
     static let flags = [
@@ -29,9 +28,9 @@ struct Quickstart: Command {
         let base = folder.appendingPathComponent("base")
         var options = FineTuneOptions(model: base, data: data, output: output)
         options.method = .full
-        options.settings.epochs = 4
+        options.settings.epochs = 3
         options.settings.batchSize = 32
-        options.settings.learningRate = 2e-3
+        options.settings.learningRate = 3e-3
         options.settings.precision = .fp32
         options.maximumLength = 96
         (options.threads, options.isa) = try arguments.machine()

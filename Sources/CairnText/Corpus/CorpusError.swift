@@ -59,10 +59,12 @@ extension CorpusError: CustomStringConvertible {
     /// At most this many faults are spelled out; the rest are counted.
     private static let listed = 20
 
+    /// One sentence on one line: a single fault by its place, several after their count.
     private static func list(_ file: String, _ faults: [LineFault]) -> String {
-        let shown = faults.prefix(listed).map { "\n  line \($0.line): \($0.reason)" }.joined()
-        let rest = faults.count > listed ? "\n  and \(faults.count - listed) more" : ""
-        let noun = faults.count == 1 ? "1 bad line" : "\(faults.count) bad lines"
-        return "\(file): \(noun):\(shown)\(rest)"
+        if faults.count == 1 { return "\(file), line \(faults[0].line): \(faults[0].reason)" }
+        let shown = faults.prefix(listed).map { "line \($0.line): \($0.reason)" }
+            .joined(separator: "; ")
+        let rest = faults.count > listed ? "; and \(faults.count - listed) more" : ""
+        return "\(file): \(faults.count) bad lines: \(shown)\(rest)"
     }
 }

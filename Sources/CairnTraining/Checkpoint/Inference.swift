@@ -51,7 +51,7 @@ public struct Inference {
             corpus, tokenizer: tokenizer, maximumLength: checkpoint.maximumLength,
             targets: targets)
         try data.requireVocabulary(
-            checkpoint.model.base.configuration.vocabularySize, file: corpus.file)
+            checkpoint.model.base.configuration.vocabularySize, corpus: corpus)
         return data
     }
 

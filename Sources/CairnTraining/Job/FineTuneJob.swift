@@ -30,8 +30,8 @@ public final class FineTuneJob {
         base = try BaseModel(
             contentsOf: options.model, head: .classification(labels: task.labels.count))
         if let size = options.modelSize {
-            try ModelSize.check(
-                size, against: base.parameterCount,
+            try size.check(
+                against: base.parameterCount,
                 file: options.model.appendingPathComponent("config.json").path)
         }
         let tokenizer = try Tokenizer(
@@ -48,7 +48,7 @@ public final class FineTuneJob {
             let (data, truncated) = try DataSet.encoded(
                 corpus, tokenizer: tokenizer, maximumLength: length,
                 targets: try task.targets(corpus, space: space))
-            try data.requireVocabulary(base.configuration.vocabularySize, file: corpus.file)
+            try data.requireVocabulary(base.configuration.vocabularySize, corpus: corpus)
             if truncated > 0 {
                 notes.append(
                     "\(corpus.file): \(truncated) of \(data.count) rows are longer than \(length) "

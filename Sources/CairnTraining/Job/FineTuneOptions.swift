@@ -29,8 +29,8 @@ public struct FineTuneOptions: Sendable {
     public var evaluationData: URL?
     public var testData: URL?
     public var problem = Problem.singleLabel
-    /// As `0.5B`; checked against config.json.
-    public var modelSize: String?
+    /// Checked against config.json.
+    public var modelSize: ModelSize?
     public var method = Method.lora(AdapterConfiguration())
     public var settings = FineTuneSettings()
     public var maximumLength = 512
@@ -48,18 +48,27 @@ public struct FineTuneOptions: Sendable {
     }
 }
 
-/// A model's size as users write it: a number with K, M or B.
-struct ModelSize {
+/// A model's size as users write it: a number with K, M or B, as 0.5B.
+public struct ModelSize: Sendable, Equatable {
     /// Sizes in names are rounded: Qwen2.5-0.5B has 0.494 billion, MiniLM's 22M 22.7 million.
     static let tolerance = 1.25
 
-    static func check(_ text: String, against count: Int, file: String) throws(ModelError) {
+    public let text: String
+    public let parameters: Double
+
+    /// Nil unless the text is a positive number with K, M or B.
+    public init?(_ text: String) {
         let units: [Character: Double] = ["K": 1e3, "M": 1e6, "B": 1e9]
         guard let unit = text.uppercased().last.flatMap({ units[$0] }),
             let number = Double(text.dropLast()), number > 0, number.isFinite
-        else { throw .unknownModelSize(size: text, expected: "a number with K, M or B, as 0.5B") }
-        let ratio = Double(count) / (number * unit)
-        guard ratio <= tolerance, ratio >= 1 / tolerance else {
+        else { return nil }
+        self.text = text
+        parameters = number * unit
+    }
+
+    func check(against count: Int, file: String) throws(ModelError) {
+        let ratio = Double(count) / parameters
+        guard ratio <= Self.tolerance, ratio >= 1 / Self.tolerance else {
             throw .sizeMismatch(file: file, size: text, parameters: count)
         }
     }

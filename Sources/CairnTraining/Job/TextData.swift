@@ -123,11 +123,12 @@ extension DataSet {
     }
 
     /// Refuses token ids that the model's tables do not have.
-    func requireVocabulary(_ size: Int, file: String) throws {
+    func requireVocabulary(_ size: Int, corpus: Corpus) throws {
         for (row, ids) in ids.enumerated() {
             if let id = ids.first(where: { $0 < 0 || $0 >= Int32(size) }) {
                 throw TrainingError.tokenOutOfRange(
-                    file: file, row: row + 1, id: Int(id), vocabulary: size)
+                    file: corpus.file, line: corpus.examples[row].line, id: Int(id),
+                    vocabulary: size)
             }
         }
     }

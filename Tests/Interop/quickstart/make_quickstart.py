@@ -3,7 +3,10 @@
 
 usage: make_quickstart.py GLOSSES.tsv.gz LICENCE.txt OUTPUT
 
-GLOSSES has the columns id, split (train, dev, test), label (the lexicographer file) and text.
+GLOSSES has the columns id (`noun:` and the synset's offset in WordNet 3.0), split, label (the
+lexicographer file) and text (the gloss without its examples); the split is the SHA-256 of the
+text modulo 5: 0 test, 1 dev, the rest train. LICENCE is the copyright file of Debian's
+wordnet-base.
 The same inputs give the same bytes: rows are picked by the hash of their id, weights are a
 function of the seed, and the tokenizer is trained with a fixed version of `tokenizers`.
 """
@@ -18,7 +21,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 CLASSES = ["animal", "artifact", "body", "food", "person", "plant"]
-ROWS = {"train": 500, "validation": 100, "test": 100}
+ROWS = {"train": 1000, "validation": 100, "test": 100}
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 WORDS = range(4, 41)
 

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The roof of one core: fused multiply-adds that stay in registers.
+#ifndef CAIRN_ROOF_H
+#define CAIRN_ROOF_H
+
+/// Billions of fp32 operations per second on the calling thread, with the widest instructions that
+/// the machine has (AVX-512, AVX2 with FMA, NEON, or plain `fmaf`); a multiply-add counts as two.
+/// The best of several runs: nothing that loads or stores can be faster.
+double cairn_roof_fp32(void);
+
+/// The same for products of bf16 pairs summed in fp32; 0 where the machine has no instruction.
+double cairn_roof_bf16(void);
+
+#endif

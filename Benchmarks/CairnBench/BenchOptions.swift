@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The arguments of `cairn-bench`.
+
+import Cairn
+import Foundation
+
+/// What to measure, and on what.
+struct BenchOptions {
+    enum Subject: String, CaseIterable { case kernels, step }
+
+    /// The benchmark was called wrongly; exit code 2.
+    struct Wrong: Error {
+        let sentence: String
+        init(_ sentence: String) { self.sentence = sentence }
+    }
+
+    static let usage = """
+        usage: cairn-bench kernels [--peer PYTHON] [--threads N] [--isa NAME] [--json] [--quick]
+               cairn-bench step --model DIR [--threads N] [--isa NAME] [--json] [--quick]
+          --peer   a Python with torch and numpy, timed in turns with Cairn on the same shapes
+          --quick  checks results on the smaller shapes and prints no times
+        """
+
+    let subject: Subject
+    private(set) var model: URL?
+    private(set) var peer: String?
+    private(set) var threads = Context.defaultThreads
+    private(set) var isa = ISA.best
+    private(set) var printsJSON = false
+    private(set) var isQuick = false
+
+    init(_ arguments: [String]) throws {
+        guard let first = arguments.first, let subject = Subject(rawValue: first) else {
+            throw Wrong("expected kernels or step, found \(arguments.first ?? "nothing")")
+        }
+        self.subject = subject
+        var rest = arguments.dropFirst()
+        while let flag = rest.popFirst() {
+            func value() throws -> String {
+                guard let value = rest.popFirst() else { throw Wrong("\(flag) needs a value") }
+                return value
+            }
+            switch flag {
+            case "--json": printsJSON = true
+            case "--quick": isQuick = true
+            case "--model" where subject == .step: model = URL(fileURLWithPath: try value())
+            case "--peer" where subject == .kernels: peer = try value()
+            case "--threads":
+                let text = try value()
+                guard let number = Int(text), (1...Context.maximumThreads).contains(number) else {
+                    throw Wrong(
+                        "--threads must be 1 to \(Context.maximumThreads), found '\(text)'")
+                }
+                threads = number
+            case "--isa":
+                let text = try value()
+                guard let isa = ISA(rawValue: text) else {
+                    let names = ISA.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw Wrong("--isa must be one of \(names), found '\(text)'")
+                }
+                self.isa = isa
+            default: throw Wrong("'\(flag)' is no flag of \(subject.rawValue)")
+            }
+        }
+        if subject == .step, model == nil { throw Wrong("--model is missing") }
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Where results go: a table as they come, or one JSON document at the end.
+
+import Cairn
+import Foundation
+
+/// Collects facts and rows; prints them at once, or as JSON when finished.
+final class Report {
+    private let printsJSON: Bool
+    private var facts: JSONObject = [:]
+    private var rows: [JSONValue] = []
+
+    init(printsJSON: Bool) { self.printsJSON = printsJSON }
+
+    /// A line of the head: `cpu  AMD EPYC`.
+    func fact(_ name: String, _ value: JSONValue, text: String? = nil) {
+        facts[name] = value
+        if !printsJSON { print("\(Self.padded(name, 12))\(text ?? value.string ?? "")") }
+    }
+
+    func line(_ text: String) {
+        if !printsJSON { print(text) }
+    }
+
+    func row(_ values: JSONObject, text: String) {
+        rows.append(.object(values))
+        line(text)
+    }
+
+    /// The head that every benchmark begins with.
+    func machine(_ options: BenchOptions) {
+        fact("cpu", .string(Machine.processor))
+        fact("threads", JSONValue(options.threads), text: "\(options.threads)")
+        fact("isa", .string(options.isa.rawValue))
+        fact("compiler", .string(Machine.compiler))
+        if let commit = Machine.commit { fact("commit", .string(commit)) }
+    }
+
+    func finish() throws {
+        guard printsJSON else { return }
+        facts["rows"] = .array(rows)
+        FileHandle.standardOutput.write(
+            try JSONValue.object(facts).serialized() + Data("\n".utf8))
+    }
+
+    static func padded(_ text: String, _ width: Int) -> String {
+        text.padding(toLength: max(width, text.count), withPad: " ", startingAt: 0)
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A fine-tuning step of a model directory: LoRA on every linear layer, AdamW, rows of real lengths.
+
+import Cairn
+import Foundation
+
+/// Times whole steps: forward, backward, clipping, update. Weights are read, data is synthetic.
+struct StepBench {
+    private let options: BenchOptions
+    private let report: Report
+
+    /// Rows of a step, of so many tokens each.
+    private static let rows = 16
+    private static let lengths = 16...128
+    static let tokenBudget = 2048
+    private static let labels = 4
+
+    init(_ options: BenchOptions, _ report: Report) {
+        self.options = options
+        self.report = report
+    }
+
+    struct WrongLoss: Error, CustomStringConvertible { let description: String }
+
+    func run() throws {
+        guard let directory = options.model else {
+            preconditionFailure("a step without --model passed the options")
+        }
+        report.machine(options)
+        let base = try BaseModel(
+            contentsOf: directory, head: .classification(labels: Self.labels))
+        report.fact("model", .string(directory.lastPathComponent))
+        report.fact(
+            "parameters", JSONValue(base.parameterCount), text: "\(base.parameterCount)")
+        let data = rows(base)
+        for precision in [Precision.fp32, .bf16] {
+            let subject = try Subject(
+                base, data, precision, Context(isa: options.isa, threads: options.threads))
+            try check(subject, base, data, precision)
+            if !options.isQuick { try time(subject, precision) }
+        }
+        let steps = Self.checkedSteps
+        report.fact(
+            "checked", JSONValue(steps), text: "\(steps) steps have the bits of one scalar thread")
+    }
+
+    /// Seeded rows whose lengths are spread evenly, as far as the model has positions.
+    private func rows(_ base: BaseModel) -> DataSet {
+        var stream = RandomStream(seed: 1, name: "bench/rows")
+        let longest = min(Self.lengths.upperBound, base.maximumLength)
+        let shortest = min(Self.lengths.lowerBound, longest)
+        let ids = (0..<Self.rows).map { row in
+            let length = shortest + row * (longest - shortest) / (Self.rows - 1)
+            return (0..<length).map { _ in
+                Int32(stream.index(below: base.configuration.vocabularySize))
+            }
+        }
+        return DataSet(
+            ids: ids, typeIDs: ids.map { [Int32](repeating: 0, count: $0.count) },
+            targets: .classes((0..<Self.rows).map { Int32($0 % Self.labels) }))
+    }
+
+    // MARK: Checking
+
+    /// Steps that are compared before anything is timed.
+    private static let checkedSteps = 2
+    /// The scalar kernels take some seconds for so many multiply-adds.
+    private static let scalarLimit = 2e9
+
+    /// The same steps on one thread of the scalar kernels give the same bits; with a model too
+    /// large for that, on one thread of the same instruction set.
+    private func check(
+        _ subject: Subject, _ base: BaseModel, _ data: DataSet, _ precision: Precision
+    ) throws {
+        let work = Double(base.parameterCount) * Double(data.tokenCount)
+        let isa = work < Self.scalarLimit ? ISA.scalar : options.isa
+        let other = try Subject(base, data, precision, Context(isa: isa, threads: 1))
+        for step in 0..<Self.checkedSteps {
+            let (found, expected) = (try subject.step(), try other.step())
+            guard found.bitPattern == expected.bitPattern, found.isFinite else {
+                throw WrongLoss(
+                    description: "step \(step + 1), \(precision.rawValue): the loss is \(found), "
+                        + "expected \(expected) as with \(isa.rawValue) on one thread")
+            }
+        }
+    }
+
+    // MARK: Timing
+
+    private func time(_ subject: Subject, _ precision: Precision) throws {
+        var samples = Samples()
+        for _ in 0..<Samples.count {
+            samples.add(try Samples.time { _ = try subject.step() })
+        }
+        let speed = Double(subject.tokens) / samples.median
+        let peak = Machine.peakResidentBytes
+        report.row(
+            [
+                "type": .string(precision.rawValue), "tokens": JSONValue(subject.tokens),
+                "milliseconds": .number(samples.median * 1e3), "spread": .number(samples.spread),
+                "tokens_per_second": .number(speed),
+                "activation_bytes": JSONValue(subject.activationBytes),
+                "gradient_bytes": JSONValue(subject.gradientBytes),
+                "peak_rss_bytes": JSONValue(peak),
+            ],
+            text: String(
+                format: "step %@  %d tokens  %.1f ms ±%.1f %%  %.0f tokens/s  activations %.1f MB, "
+                    + "gradients %.1f MB, peak %.1f MB", precision.rawValue, subject.tokens,
+                samples.median * 1e3, samples.spread * 100, speed,
+                Double(subject.activationBytes) * 1e-6, Double(subject.gradientBytes) * 1e-6,
+                Double(peak) * 1e-6))
+    }
+}
+
+/// A model that trains on one and the same step.
+private final class Subject {
+    private let program: Program
+    private let optimizer: AdamW
+    private let batches: [Batch]
+    let tokens: Int
+    let activationBytes: Int
+
+    /// Small enough that the loss stays finite for as many steps as are timed.
+    private static let learningRate = 1e-4
+
+    init(
+        _ base: BaseModel, _ data: DataSet, _ precision: Precision, _ context: Context
+    ) throws {
+        let model = try TaskModel(
+            base, method: .lora(AdapterConfiguration()), seed: 1,
+            parameters: Parameters(context: context))
+        let (graph, logits) = model.recorded(isTraining: true)
+        let loss = Loss.crossEntropy(weights: nil, labelSmoothing: 0, ignoreIndex: -100)
+        program = try Program(
+            graph, outputs: [logits], loss: (loss, logits), differentiates: true,
+            parameters: model.parameters, precision: precision)
+        optimizer = try AdamW(parameters: model.parameters)
+        let step = StepRows(
+            rows: Array(0..<data.count), lengths: data.ids.map(\.count), tokenBudget: StepBench.tokenBudget)
+        let pooling = base.configuration.family.isEncoder ? Pooling.first : .last(padTokenID: nil)
+        let scale = data.lossScale(rows: step.rows, classWeights: nil)
+        batches = step.microBatches.map {
+            data.batch(step, $0, pooling: pooling, number: 0, lossScale: scale)
+        }
+        tokens = data.tokenCount
+        activationBytes = batches.map { [program] in program.bytes(for: Capacity(of: $0)) }.max()!
+    }
+
+    var gradientBytes: Int { program.gradientBytes }
+
+    /// One optimizer step; returns the mean loss before it.
+    func step() throws -> Float {
+        program.zeroGradients()
+        var losses: [Float] = []
+        for batch in batches { losses += try program.run(batch).losses }
+        try optimizer.update(gradientsOf: program, learningRate: Self.learningRate, clip: 1)
+        return losses.reduce(0, +) / Float(losses.count)
+    }
+}
