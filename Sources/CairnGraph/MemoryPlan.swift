@@ -60,7 +60,9 @@ package struct MemoryPlan: Sendable {
             var takenOver: Int?
             if let input = node.operation.inPlaceInput.map({ node.inputs[$0] }),
                 lastUse[input.id] == index, let output = node.outputs.first,
-                output.rows == input.rows, output.columns == input.columns
+                output.rows == input.rows, output.columns == input.columns,
+                // dx = dx + dy W would overwrite dy where the two are one value.
+                node.inputs.filter({ $0.id == input.id }).count == 1
             {
                 offsets[output.id] = offsets[input.id]
                 takenOver = input.id

@@ -16,7 +16,7 @@ public final class Program {
         public let losses: [Float]
     }
 
-    private let nodes: [Node]
+    package let nodes: [Node]
     private let outputs: [Value]
     private let losses: Value?
     private let execution: Execution
@@ -96,7 +96,10 @@ public final class Program {
     /// Number of operations in a run.
     public var operationCount: Int { nodes.count }
 
-    private var keptValues: [Value] { outputs + [losses].compactMap { $0 } }
+    package var keptValues: [Value] { outputs + [losses].compactMap { $0 } }
+
+    /// Bytes of the arena as it stands; 0 before the first batch.
+    package var arenaByteCount: Int { execution.arena?.byteCount ?? 0 }
 
     /// Allocates the arena for batches up to `capacity`; larger ones grow it when they come.
     public func reserve(_ capacity: Capacity) throws(KernelError) {

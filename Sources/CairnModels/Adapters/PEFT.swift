@@ -69,9 +69,15 @@ public struct PEFTAdapter: Sendable {
             targets: try Self.targets(config))
         let weights = try SafetensorsFile(
             contentsOf: directory.appendingPathComponent(Self.weightsFile))
-        tensors = Dictionary(
-            weights.tensors.map { (Self.modelName($0.key), $0.value) },
-            uniquingKeysWith: { first, _ in first })
+        var tensors: [String: Tensor] = [:]
+        for (name, tensor) in weights.tensors.sorted(by: { $0.key < $1.key }) {
+            guard tensors.updateValue(tensor, forKey: Self.modelName(name)) == nil else {
+                throw ModelError.unexpectedTensors(
+                    directory: directory.appendingPathComponent(Self.weightsFile).path,
+                    names: [name])
+            }
+        }
+        self.tensors = tensors
     }
 
     private static func refuseUnsupported(_ config: ConfigReader) throws(ModelError) {
@@ -122,7 +128,8 @@ public struct PEFTAdapter: Sendable {
     /// Puts the adapter's tensors into a model made with the same settings.
     ///
     /// - Throws: `ModelError` when a tensor that the model trains is missing from the file or has
-    ///   another shape, or when the file has a pair for a layer that the settings do not target.
+    ///   another shape, or when the file has one that the model does not train: a pair of a layer
+    ///   that the settings do not target, or another module saved whole.
     public func apply(to model: TaskModel) throws {
         let file = directory.appendingPathComponent(Self.weightsFile).path
         let names = model.parameters.trainableNames
@@ -130,7 +137,7 @@ public struct PEFTAdapter: Sendable {
         guard missing.isEmpty else {
             throw ModelError.missingTensors(directory: file, names: missing)
         }
-        let extra = tensors.keys.filter { $0.contains(".lora_") && !names.contains($0) }.sorted()
+        let extra = tensors.keys.filter { !names.contains($0) }.sorted()
         guard extra.isEmpty else {
             throw ModelError.unexpectedTensors(directory: file, names: extra)
         }

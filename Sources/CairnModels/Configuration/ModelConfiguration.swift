@@ -29,6 +29,11 @@ public struct RopeConfiguration: Sendable, Equatable {
 
     public var theta: Double
     public var scaling: Scaling
+
+    public init(theta: Double, scaling: Scaling) {
+        self.theta = theta
+        self.scaling = scaling
+    }
 }
 
 /// What config.json says of the function that the weights compute.
@@ -82,9 +87,7 @@ public struct ModelConfiguration: Sendable {
         hiddenSize = try config.size("hidden_size")
         layerCount = try config.size("num_hidden_layers")
         headCount = try config.size("num_attention_heads")
-        keyValueHeadCount =
-            family.isEncoder
-            ? headCount : try config.size("num_key_value_heads", default: headCount)
+        keyValueHeadCount = try Self.keyValueHeads(config, family, headCount)
         intermediateSize = try config.size("intermediate_size")
         vocabularySize = try config.size("vocab_size")
         maximumPositions = try config.size("max_position_embeddings")
@@ -138,13 +141,24 @@ public struct ModelConfiguration: Sendable {
             "position_embedding_type", unless: { $0.string == "absolute" }, supported: "absolute")
         try config.refuse("is_encoder_decoder", unless: { $0.bool == false }, supported: "false")
         if family == .qwen2 || family == .mistral {
-            try config.refuse(
-                "attention_bias", unless: { $0.bool == (family == .qwen2) },
+            try config.refuse("attention_bias", unless: { $0.bool == (family == .qwen2) },
                 supported: family == .qwen2 ? "true" : "false")
         }
         if family != .llama {
             try config.refuse("mlp_bias", unless: { $0.bool == false }, supported: "false")
         }
+    }
+
+    /// null means as many as query heads; so does an absent key with Llama, where the others'
+    /// defaults in transformers fit one size of model only.
+    private static func keyValueHeads(
+        _ config: ConfigReader, _ family: ModelFamily, _ heads: Int
+    ) throws(ModelError) -> Int {
+        if family.isEncoder { return heads }
+        let mayBeAbsent = family == .llama || config.object["num_key_value_heads"] != nil
+        return mayBeAbsent
+            ? try config.size("num_key_value_heads", default: heads)
+            : try config.size("num_key_value_heads")
     }
 
     private static func headDimension(
@@ -244,10 +258,7 @@ public struct ModelConfiguration: Sendable {
     ) throws(ModelError) -> [Int] {
         let none = [Int](repeating: 0, count: layers)
         guard !family.isEncoder else { return none }
-        let window = try config.integer("sliding_window") ?? 0
-        guard window >= 0 else {
-            throw config.bad("sliding_window", "a positive number or null", .integer(Int64(window)))
-        }
+        let window = try windowSize(config, family)
         if let types = try config.strings("layer_types") {
             guard types.count == layers else {
                 throw .badValue(
@@ -265,14 +276,30 @@ public struct ModelConfiguration: Sendable {
                 }
             }
         }
-        switch family {
-        case .mistral: return [Int](repeating: window, count: layers)
-        case .qwen2, .qwen3:
-            guard try config.bool("use_sliding_window", default: false) else { return none }
-            let first = try config.integer("max_window_layers") ?? 28
-            return (0..<layers).map { $0 >= first ? window : 0 }
-        default: return none
+        guard family != .mistral else { return [Int](repeating: window, count: layers) }
+        let first = try config.integer("max_window_layers") ?? 28
+        return (0..<layers).map { $0 >= first ? window : 0 }
+    }
+
+    /// How many keys a layer with a window sees; 0 where the family or the file uses none.
+    private static func windowSize(_ config: ConfigReader, _ family: ModelFamily)
+        throws(ModelError) -> Int
+    {
+        let isUsed: Bool =
+            switch family {
+            case .mistral: true
+            case .qwen2, .qwen3: try config.bool("use_sliding_window", default: false)
+            default: false
+            }
+        guard isUsed else { return 0 }
+        // null means none; where the key is absent, transformers takes 4096.
+        guard let window = try config.integer("sliding_window") else {
+            return config.object["sliding_window"] == nil ? 4096 : 0
         }
+        guard window > 0 else {
+            throw config.bad("sliding_window", "a positive number or null", .integer(Int64(window)))
+        }
+        return window
     }
 
     private static func labels(_ config: ConfigReader) throws(ModelError) -> [String]? {

@@ -36,7 +36,7 @@ extension RopeConfiguration {
     /// The angle per position of each pair of features: theta^(-j / half), scaled.
     ///
     /// Source: Su et al. 2021 (arXiv:2104.09864); Llama 3.1's scaling as in transformers.
-    func frequencies(half: Int) -> [Double] {
+    package func frequencies(half: Int) -> [Double] {
         (0..<half).map { j in
             let frequency = Graph.power(theta, -Double(j) / Double(half))
             switch scaling {

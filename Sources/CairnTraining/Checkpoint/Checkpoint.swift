@@ -66,7 +66,14 @@ public struct Checkpoint {
         let metadata = try Self.metadata(directory)
         maximumLength = min(
             metadata?["max_length"]?.integer ?? 512, model.base.maximumLength)
-        precision = metadata?["precision"]?.string.flatMap(Precision.init(rawValue:)) ?? .fp32
+        let named = metadata?["precision"]?.string ?? Precision.fp32.rawValue
+        guard let precision = Precision(rawValue: named) else {
+            throw TrainingError.badMetadata(
+                file: directory.appendingPathComponent("metadata.json").path, key: "precision",
+                expected: Precision.allCases.map(\.rawValue).joined(separator: " or "),
+                found: "'\(named)'")
+        }
+        self.precision = precision
     }
 
     /// Which row a classifier of this model reads.

@@ -39,7 +39,10 @@ public struct RunDescription: Sendable {
 extension RunDescription {
     /// The base's config.json turned into that of the task, for transformers 4 and 5 alike:
     /// labels, problem type, pad token, both spellings of rotary settings and of the type.
-    func configuration(of base: BaseModel) -> JSONValue {
+    ///
+    /// A model that trained in full is written in fp32, and its type says so: transformers 5 would
+    /// otherwise round the weights to the base's type.
+    func configuration(of base: BaseModel, method: Method) -> JSONValue {
         var config = base.configuration.json.object ?? [:]
         let labels = task.labels
         config["architectures"] = [.string(base.configuration.family.classifierClass)]
@@ -50,7 +53,8 @@ extension RunDescription {
         config["num_labels"] = nil
         config["problem_type"] = .string(task.problemType)
         config["pad_token_id"] = padTokenID.map { .integer(Int64($0)) } ?? .null
-        if let dtype = config["dtype"] ?? config["torch_dtype"] {
+        let stored = config["dtype"] ?? config["torch_dtype"]
+        if let dtype = method == .full ? "float32" : stored {
             config["dtype"] = dtype
             config["torch_dtype"] = dtype
         }

@@ -58,8 +58,8 @@ public struct CheckpointWriter {
                 try SafetensorsWriter.write(tensors, to: &sink)
             }
         }
-        try commit.add(
-            name: "config.json", try description.configuration(of: model.base).serialized())
+        let config = description.configuration(of: model.base, method: model.method)
+        try commit.add(name: "config.json", try config.serialized())
         try addTokenizer(to: commit)
         let metadata = description.metadata(epoch, step: step, method: model.method)
         try commit.add(name: "metadata.json", try metadata.serialized())
