@@ -54,6 +54,8 @@ import Testing
         #expect(!TargetModules.pattern(".*q_").matches("model.layers.0.self_attn.q_proj"))
         // The first alternative matches a part; only the second matches all.
         #expect(TargetModules.pattern("ab|abc").matches("abc"))
+        // Both ends hold for every alternative.
+        #expect(!TargetModules.pattern("ab|c").matches("abc"))
         #expect(!TargetModules.pattern("(").matches("("))
     }
 

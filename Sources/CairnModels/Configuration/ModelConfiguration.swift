@@ -141,7 +141,8 @@ public struct ModelConfiguration: Sendable {
             "position_embedding_type", unless: { $0.string == "absolute" }, supported: "absolute")
         try config.refuse("is_encoder_decoder", unless: { $0.bool == false }, supported: "false")
         if family == .qwen2 || family == .mistral {
-            try config.refuse("attention_bias", unless: { $0.bool == (family == .qwen2) },
+            try config.refuse(
+                "attention_bias", unless: { $0.bool == (family == .qwen2) },
                 supported: family == .qwen2 ? "true" : "false")
         }
         if family != .llama {
