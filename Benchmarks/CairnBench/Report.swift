@@ -15,11 +15,12 @@ final class Report {
     /// A line of the head: `cpu  AMD EPYC`.
     func fact(_ name: String, _ value: JSONValue, text: String? = nil) {
         facts[name] = value
-        if !printsJSON { print("\(Self.padded(name, 12))\(text ?? value.string ?? "")") }
+        line(Self.padded(name, 12) + (text ?? value.string ?? ""))
     }
 
     func line(_ text: String) {
-        if !printsJSON { print(text) }
+        // Unbuffered: a run takes minutes, and its rows should be seen as they come.
+        if !printsJSON { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
     }
 
     func row(_ values: JSONObject, text: String) {

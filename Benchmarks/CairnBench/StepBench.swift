@@ -41,7 +41,9 @@ struct StepBench {
         }
         let steps = Self.checkedSteps
         report.fact(
-            "checked", JSONValue(steps), text: "\(steps) steps have the bits of one scalar thread")
+            "checked", JSONValue(steps),
+            text: "\(steps) steps have the bits of one thread of "
+                + definition(base, data).rawValue)
     }
 
     /// Seeded rows whose lengths are spread evenly, as far as the model has positions.
@@ -67,13 +69,17 @@ struct StepBench {
     /// The scalar kernels take some seconds for so many multiply-adds.
     private static let scalarLimit = 2e9
 
-    /// The same steps on one thread of the scalar kernels give the same bits; with a model too
-    /// large for that, on one thread of the same instruction set.
+    /// What the steps are compared with: the scalar kernels, or where the model is too large for
+    /// them, the same instruction set on one thread.
+    private func definition(_ base: BaseModel, _ data: DataSet) -> ISA {
+        let work = Double(base.parameterCount) * Double(data.tokenCount)
+        return work < Self.scalarLimit ? .scalar : options.isa
+    }
+
     private func check(
         _ subject: Subject, _ base: BaseModel, _ data: DataSet, _ precision: Precision
     ) throws {
-        let work = Double(base.parameterCount) * Double(data.tokenCount)
-        let isa = work < Self.scalarLimit ? ISA.scalar : options.isa
+        let isa = definition(base, data)
         let other = try Subject(base, data, precision, Context(isa: isa, threads: 1))
         for step in 0..<Self.checkedSteps {
             let (found, expected) = (try subject.step(), try other.step())
@@ -136,7 +142,8 @@ private final class Subject {
             parameters: model.parameters, precision: precision)
         optimizer = try AdamW(parameters: model.parameters)
         let step = StepRows(
-            rows: Array(0..<data.count), lengths: data.ids.map(\.count), tokenBudget: StepBench.tokenBudget)
+            rows: Array(0..<data.count), lengths: data.ids.map(\.count),
+            tokenBudget: StepBench.tokenBudget)
         let pooling = base.configuration.family.isEncoder ? Pooling.first : .last(padTokenID: nil)
         let scale = data.lossScale(rows: step.rows, classWeights: nil)
         batches = step.microBatches.map {

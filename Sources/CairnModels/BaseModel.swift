@@ -22,6 +22,7 @@ public struct BaseModel: Sendable {
     /// - Throws: `FormatError` for a file that cannot be read; `ModelError` for an unknown family
     ///   or setting, a missing or unexpected tensor, a wrong shape or type.
     public init(contentsOf directory: URL, head: Head) throws {
+        try Self.requireDirectory(directory)
         let file = directory.appendingPathComponent("config.json")
         let json = try JSONValue.parse(contentsOf: file)
         guard json.object != nil else {

@@ -31,7 +31,7 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(directory): \(Self.listed(names)) in the weight files but not in the model that "
                 + "config.json describes"
         case .shapeMismatch(let file, let tensor, let expected, let found):
-            "\(file): tensor '\(tensor)' has shape \(found), config.json makes it \(expected)"
+            "\(file): tensor '\(tensor)' has shape \(found), its configuration makes it \(expected)"
         case .dtypeUnsupported(let file, let tensor, let found):
             "\(file): tensor '\(tensor)' is \(found); weights must be F32, BF16 or F16"
         case .noTargetMatches(let targets, let examples):

@@ -58,7 +58,8 @@ extension BadInput {
             try $0.edit($0.adapterConfig) { $0["bias"] = "all" }
         },
         damaged(
-            "an adapter of another rank", says: "adapter_model.safetensors", "lora_A", "[16, 64]"
+            "an adapter of another rank", says: "adapter_model.safetensors", "lora_A", "[16, 128]",
+            "[4, 128]"
         ) {
             try $0.edit($0.adapterConfig) { $0["r"] = 4 }
         },
@@ -128,7 +129,7 @@ extension Job {
     func widen() throws {
         try editTensors(weights) { tensors in
             for (name, tensor) in tensors {
-                let dimensions = tensor.shape.dimensions.map { $0 == 64 ? 128 : $0 }
+                let dimensions = tensor.shape.dimensions.map { [32: 64, 64: 128][$0] ?? $0 }
                 tensors[name] = Tensor(zeros: Shape(dimensions))
             }
         }

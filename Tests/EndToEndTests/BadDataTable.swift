@@ -31,10 +31,10 @@ extension BadInput {
         },
 
         // MARK: JSON Lines
-        BadInput("bad JSON on line 17", says: "train.jsonl, line 17:", "not JSON", "column 16") {
+        BadInput("bad JSON on line 17", says: "train.jsonl, line 17:", "not JSON", "column 17") {
             try $0.setLine(17, #"{"text": "half" "label": 1}"#)
         },
-        BadInput("a row that is a list", says: "train.jsonl, line 2:", "an object", "an array") {
+        BadInput("a row that is a list", says: "train.jsonl, line 2:", "an object", "a list") {
             try $0.setLine(2, "[1, 2]")
         },
         BadInput("no text", says: "train.jsonl, line 9:", "'text'") {
@@ -51,7 +51,7 @@ extension BadInput {
         BadInput("a label of two types", says: "train.jsonl, line 4:", "name", "ids") {
             try $0.setLine(4, Job.row("a goal", #""sport""#))
         },
-        BadInput("a label that is a number", says: "train.jsonl, line 4:", "class id", "a number") {
+        BadInput("a label that is a number", says: "train.jsonl, line 4:", "class id", "1.5") {
             try $0.setLine(4, Job.row("a goal", "1.5"))
         },
         BadInput("a negative class id", says: "train.jsonl, line 4:", "class id from 0 on") {
@@ -129,7 +129,7 @@ extension BadInput {
 
         // MARK: Other tasks
         BadInput(
-            "a name to regress on", says: "train.jsonl, line 5:", "finite number", "a string",
+            "a name to regress on", says: "train.jsonl, line 5:", "finite number", "'high'",
             arguments: { $0.finetune("--problem", "regression") }
         ) {
             try $0.setLine(5, Job.row("a goal", #""high""#))

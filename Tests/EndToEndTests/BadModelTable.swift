@@ -80,7 +80,7 @@ extension BadInput {
         },
         BadInput(
             "tensors that overlap", says: "model.safetensors", "model.embed_tokens.weight",
-            "153600 bytes"
+            "153856 bytes", "153600"
         ) {
             try $0.editHeader($0.weights, replacing: "[600,64]", with: "[601,64]")
         },

@@ -20,12 +20,15 @@ struct Evaluate: Command {
     ]
 
     private let arguments: Arguments
+    private let file: URL
 
-    init(_ arguments: Arguments) throws { self.arguments = arguments }
+    init(_ arguments: Arguments) throws {
+        self.arguments = arguments
+        file = URL(fileURLWithPath: try arguments.required("--data"))
+    }
 
     func run() throws {
         let predictor = try Predictor(arguments)
-        let file = URL(fileURLWithPath: try arguments.required("--data"))
         let data = try predictor.inference.labelledRows(file)
         let evaluation = try predictor.evaluate(data)
         Terminal.error(
