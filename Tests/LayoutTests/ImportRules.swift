@@ -40,14 +40,15 @@ enum ImportRules {
     /// The import lines of a file: what stands before `import`, and the module.
     static func imports(in source: String) -> [(words: [String], module: String)] {
         let kinds = ["struct", "class", "enum", "protocol", "func", "var", "let", "typealias"]
-        return withoutTextBlocks(withoutComments(source)).split { $0 == "\n" || $0 == ";" }.compactMap { line in
-            let words = line.split { $0 == " " || $0 == "\t" }.map(String.init)
-            guard let place = words.firstIndex(of: "import"),
-                words[..<place].allSatisfy(isBeforeImport),
-                let name = words[(place + 1)...].first(where: { !kinds.contains($0) })
-            else { return nil }
-            return (Array(words[..<place]), String(name.prefix { $0 != "." }))
-        }
+        return withoutTextBlocks(withoutComments(source)).split { $0 == "\n" || $0 == ";" }
+            .compactMap { line in
+                let words = line.split { $0 == " " || $0 == "\t" }.map(String.init)
+                guard let place = words.firstIndex(of: "import"),
+                    words[..<place].allSatisfy(isBeforeImport),
+                    let name = words[(place + 1)...].first(where: { !kinds.contains($0) })
+                else { return nil }
+                return (Array(words[..<place]), String(name.prefix { $0 != "." }))
+            }
     }
 
     /// The source without its multi-line string literals, which may quote other languages.

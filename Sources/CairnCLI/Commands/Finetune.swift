@@ -178,7 +178,8 @@ struct Finetune: Command {
         let trained = job.tuner.model.parameters.trainableNames.reduce(0) {
             $0 + job.tuner.model.parameters.dimensions(of: $1).reduce(1, *)
         }
-        return "\(job.base.configuration.family.rawValue), \(job.base.parameterCount) parameters; trains "
+        return
+            "\(job.base.configuration.family.rawValue), \(job.base.parameterCount) parameters; trains "
             + "\(trained), the head included; \(job.description.trainRows) rows to "
             + "train on, \(job.description.validationRows) to validate on, "
             + "\(job.task.labels.count) labels; \(job.options.isa.rawValue), "

@@ -6,7 +6,8 @@ import Foundation
 
 struct Quickstart: Command {
     static let name = "quickstart"
-    static let summary = "Runs the main job on a tiny model and a small corpus that ship with Cairn."
+    static let summary =
+        "Runs the main job on a tiny model and a small corpus that ship with Cairn."
     static let positionals: [String] = []
     static let example = "cairn quickstart -o cairn-quickstart"
     static let flags = [
