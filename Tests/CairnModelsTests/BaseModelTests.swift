@@ -135,7 +135,7 @@ import Testing
         #expect(
             try shape.refusal()
                 == "DIR/model.safetensors: tensor 'model.embed_tokens.weight' has shape [11, 8], "
-                + "config.json makes it [12, 8]")
+                + "its configuration makes it [12, 8]")
         #expect(
             try type.refusal()
                 == "DIR/model.safetensors: tensor 'model.norm.weight' is I32; weights must be F32, "

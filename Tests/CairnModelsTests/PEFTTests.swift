@@ -207,7 +207,7 @@ import Testing
                 == "\(file): tensor '\(b)' is missing from the weight files")
         #expect(
             try refusal { $0[PEFTAdapter.prefix + b] = Tensor(zeros: [8, 3]) }
-                == "\(file): tensor '\(b)' has shape [8, 3], config.json makes it [8, 2]")
+                == "\(file): tensor '\(b)' has shape [8, 3], its configuration makes it [8, 2]")
         #expect(
             try refusal { $0[PEFTAdapter.prefix + pair] = Tensor(zeros: [2, 8]) }
                 == "\(file): tensor '\(pair)' is in the weight files but not in the model that "
