@@ -52,19 +52,6 @@ enum Machine {
         guard git.terminationStatus == 0 else { return nil }
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .newlines)
     }
-
-    /// Peak memory of this process, in bytes.
-    static var peakResidentBytes: Int {
-        var usage = rusage()
-        #if canImport(Darwin)
-            getrusage(RUSAGE_SELF, &usage)
-            return usage.ru_maxrss
-        #else
-            // Linux counts in units of 1024 bytes.
-            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-            return Int(usage.ru_maxrss) * 1024
-        #endif
-    }
 }
 
 /// GFLOP/s of multiply-adds in registers, on as many cores at once as the benchmark uses.

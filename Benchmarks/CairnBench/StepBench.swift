@@ -99,7 +99,7 @@ struct StepBench {
             samples.add(try Samples.time { _ = try subject.step() })
         }
         let speed = Double(subject.tokens) / samples.median
-        let peak = Machine.peakResidentBytes
+        let peak = ResidentMemory.peakByteCount
         report.row(
             [
                 "type": .string(precision.rawValue), "tokens": JSONValue(subject.tokens),

@@ -116,19 +116,6 @@ final class StopSignal: @unchecked Sendable {
     }
 }
 
-/// Peak memory of this process, in bytes.
-func peakResidentBytes() -> Int {
-    var usage = rusage()
-    #if canImport(Darwin)
-        getrusage(RUSAGE_SELF, &usage)
-        return usage.ru_maxrss
-    #else
-        // Linux counts in units of 1024 bytes.
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return Int(usage.ru_maxrss) * 1024
-    #endif
-}
-
 extension JSONValue {
     /// Prints the document on standard output.
     func printed() throws {

@@ -81,16 +81,6 @@ import Testing
 }
 
 @Suite struct BatchTests {
-    private func encoded(_ lengths: [Int]) -> EncodedCorpus {
-        EncodedCorpus(
-            file: "c",
-            rows: lengths.enumerated().map { index, length in
-                EncodedRow(
-                    ids: [Int32](repeating: 1, count: length),
-                    typeIDs: [Int32](repeating: 0, count: length), index: index)
-            }, lines: lengths.indices.map { $0 + 2 }, truncatedRows: 0)
-    }
-
     @Test func `an epoch takes every row once, in the order of its stream`() {
         let plan = EpochPlan(rowCount: 10, batchSize: 4, seed: 3, epoch: 2)
 
@@ -100,37 +90,6 @@ import Testing
         #expect((0..<3).flatMap { plan[$0].rows } == plan.order)
         #expect((0..<3).map { plan[$0].rows.count } == [4, 4, 2])
         #expect(plan != EpochPlan(rowCount: 10, batchSize: 4, seed: 3, epoch: 3))
-    }
-
-    @Test func `micro-batches are consecutive rows within the budget`() throws {
-        let corpus = encoded([5, 3, 2, 9, 1, 10])
-        let step = StepPlan(rows: [0, 1, 2, 3, 4, 5])
-
-        #expect(
-            try step.microBatches(of: corpus, tokenBudget: 10) == [[0, 1, 2], [3, 4], [5]])
-        #expect(
-            try StepPlan(rows: [5, 0, 4]).microBatches(of: corpus, tokenBudget: 10)
-                == [[5], [0, 4]])
-        #expect(try step.microBatches(of: corpus, tokenBudget: 30) == [[0, 1, 2, 3, 4, 5]])
-        // One token too many is too many.
-        #expect(
-            try StepPlan(rows: [0, 1, 2]).microBatches(of: encoded([5, 3, 3]), tokenBudget: 10)
-                == [[0, 1], [2]])
-    }
-
-    @Test func `rows longer than the budget are named`() {
-        let step = StepPlan(rows: [2, 1, 0])
-
-        let error = #expect(throws: CorpusError.self) {
-            try step.microBatches(of: encoded([5, 3, 7]), tokenBudget: 4)
-        }
-
-        #expect(
-            error?.description == """
-                c: 2 bad lines: \
-                line 2: 5 tokens, more than a micro-batch of 4 holds; \
-                line 4: 7 tokens, more than a micro-batch of 4 holds
-                """)
     }
 
     @Test func `rows without tokens are named, truncated ones are counted`() throws {

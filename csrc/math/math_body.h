@@ -41,24 +41,8 @@ CAIRN_INLINE float v16_largest(v16 x) {
 /// Sixteen stored weights from element `index` on, widened; the first `count` of them.
 CAIRN_INLINE v16 v16_load_weights(const void *weights, cairn_dtype dtype, size_t index,
                                   size_t count) {
-    typedef uint16_t v16h __attribute__((ext_vector_type(16)));
-    typedef uint32_t v16u __attribute__((ext_vector_type(16)));
-    if (dtype == CAIRN_DTYPE_F32) return v16_load_some((const float *)weights + index, count);
-    v16h half = (v16h)(uint16_t)0;
-    const size_t bytes = (count < LANES ? count : LANES) * sizeof(uint16_t);
-    if (count >= LANES) {
-        memcpy(&half, (const uint16_t *)weights + index, sizeof half);
-    } else {
-        memcpy(&half, (const uint16_t *)weights + index, bytes);
-    }
-    const v16u wide = __builtin_convertvector(half, v16u);
-    if (dtype == CAIRN_DTYPE_BF16) return (v16)(wide << 16);
-    // fp16: the exponent's bias grows by 112; an exponent of 31 is Inf or NaN, one of 0 m 2^-24.
-    const v16u sign = (wide & 0x8000u) << 16, magnitude = (wide & 0x7fffu) << 13;
-    const v16 small = __builtin_convertvector((v16i)(wide & 0x3ffu), v16) * v16_set(0x1p-24f);
-    const v16i top = (v16i)(magnitude >= 0x0f800000u), bottom = (v16i)(magnitude < 0x00800000u);
-    const v16u normal = magnitude + 0x38000000u + ((v16u)top & 0x38000000u);
-    return (v16)((v16u)v16_select(bottom, small, (v16)normal) | sign);
+    return count >= LANES ? v16_load_as(weights, dtype, index)
+                          : v16_load_first_as(weights, dtype, index, count);
 }
 
 /// n = round(x / ln 2), and a polynomial for e^(x - n ln 2); the bits of *n hold n below 2^22.

@@ -212,7 +212,7 @@ struct Finetune: Command {
             ])
         }
         document["tokens_per_second"] = .number(report.tokensPerSecond)
-        document["peak_rss_bytes"] = .integer(peakResidentBytes())
+        document["peak_rss_bytes"] = .integer(ResidentMemory.peakByteCount)
         document["checkpoint_dir"] = .string(output.path)
         document["state_digest"] = .string(report.stateDigest)
         return .object(document)

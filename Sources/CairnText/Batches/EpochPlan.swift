@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Which rows each step of an epoch takes, and how they are packed.
+/// Which rows each step of an epoch takes.
 
 import CairnTensor
 
@@ -8,39 +8,6 @@ public struct StepPlan: Sendable, Equatable {
     public var rows: [Int]
 
     public init(rows: [Int]) { self.rows = rows }
-
-    /// The rows cut into micro-batches of at most `tokenBudget` tokens.
-    ///
-    /// Rows are never reordered: a micro-batch is the longest run of consecutive rows that fits,
-    /// so the packing cannot change the result of the step.
-    ///
-    /// - Throws: every row of the step that alone is longer than the budget.
-    public func microBatches(
-        of corpus: EncodedCorpus, tokenBudget: Int
-    ) throws(CorpusError) -> [[Int]] {
-        let tooLong = rows.filter { corpus.rows[$0].ids.count > tokenBudget }
-        guard tooLong.isEmpty else {
-            let faults = tooLong.sorted().map { row in
-                LineFault(
-                    line: corpus.lines[row],
-                    reason: "\(corpus.rows[row].ids.count) tokens, more than a micro-batch of "
-                        + "\(tokenBudget) holds")
-            }
-            throw .badRows(file: corpus.file, faults: faults)
-        }
-        var batches: [[Int]] = []
-        var room = 0
-        for row in rows {
-            let length = corpus.rows[row].ids.count
-            if batches.isEmpty || length > room {
-                batches.append([])
-                room = tokenBudget
-            }
-            batches[batches.count - 1].append(row)
-            room -= length
-        }
-        return batches
-    }
 }
 
 /// The steps of one epoch over `rowCount` rows: a function of the seed and the epoch.
