@@ -50,7 +50,8 @@ final class Progress {
     private func step(_ number: Int, _ total: Int, _ loss: Double, _ rate: Double, _ speed: Double)
     {
         let now = clock.now
-        let elapsed = Double((now - start).components.seconds)
+        let (seconds, attoseconds) = (now - start).components
+        let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
         let left = elapsed / Double(number) * Double(total - number)
         let text = String(
             format: "step %d/%d, %d rows, loss %.4f, rate %.2e, %.0f tokens/s, %@ left", number,

@@ -74,7 +74,7 @@ struct Quickstart: Command {
             """
 
             The best checkpoint is \(output.path)/best; transformers opens it as it is.
-            Next:
+            Next ('swift run -c release cairn' where 'cairn' is not installed):
               cairn predict \(output.path)/best --text "a small tree with white flowers"
               cairn evaluate \(output.path)/best --data \(data.path)
               cairn finetune --help

@@ -77,7 +77,7 @@ def write_corpora(work):
         rng, seen = random.Random(100 + seed), set()
         folder = os.path.join(work, "corpora", corpus)
         os.makedirs(folder)
-        for part, count in (("train", 192), ("dev", 48), ("test", 40)):
+        for part, count in (("train", 192), ("dev", 48), ("test", 200)):
             with open(os.path.join(folder, part + ".jsonl"), "w", encoding="utf-8") as file:
                 while count:
                     row = make_row(rng, corpus)
