@@ -18,6 +18,7 @@ let package = Package(
         .target(
             name: "CCairn",
             path: "csrc",
+            exclude: ["digest", "zlib"],
             publicHeadersPath: "include",
             cSettings: [.headerSearchPath(".")],
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -26,7 +27,10 @@ let package = Package(
 
         // MARK: What is computed
         .target(name: "CairnGraph", dependencies: ["CairnTensor", "CairnEngine"]),
-        .target(name: "CairnFormats", dependencies: ["CairnTensor"]),
+        .target(name: "CCairnDigest", path: "csrc/digest"),
+        .systemLibrary(name: "CZlib", path: "csrc/zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "CairnFormats", dependencies: ["CairnTensor", "CCairnDigest", "CZlib"]),
         .target(name: "CairnText", dependencies: ["CairnTensor"]),
         .target(name: "CairnModels", dependencies: ["CairnTensor", "CairnGraph", "CairnFormats"]),
 

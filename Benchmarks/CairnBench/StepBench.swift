@@ -121,7 +121,7 @@ struct StepBench {
 /// A model that trains on one and the same step.
 private final class Subject {
     private let program: Program
-    private let optimizer: AdamW
+    private let optimizer: Optimizer
     private let batches: [Batch]
     let tokens: Int
     let activationBytes: Int
@@ -140,7 +140,7 @@ private final class Subject {
         program = try Program(
             graph, outputs: [logits], loss: (loss, logits), differentiates: true,
             parameters: model.parameters, precision: precision)
-        optimizer = try AdamW(parameters: model.parameters)
+        optimizer = try Optimizer(parameters: model.parameters)
         let step = StepRows(
             rows: Array(0..<data.count), lengths: data.ids.map(\.count),
             tokenBudget: StepBench.tokenBudget)

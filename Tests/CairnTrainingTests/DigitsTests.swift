@@ -55,7 +55,7 @@ private struct Digits {
             recorder.graph, outputs: [logits],
             loss: (.crossEntropy(weights: nil, labelSmoothing: 0, ignoreIndex: -100), logits),
             differentiates: true, parameters: parameters)
-        let optimizer = try AdamW(parameters: parameters)
+        let optimizer = try Optimizer(parameters: parameters)
         for epoch in 0..<20 {
             let order = RandomStream.shuffled(train.count, "epoch \(epoch)").map { train[$0] }
             for start in stride(from: 0, to: train.count, by: 50) {

@@ -67,8 +67,8 @@ import Testing
             } else {
                 #expect(worst <= 2e-4, "\(name): \(parameter) is off by \(worst)")
             }
-            let moments = run.optimizer.moments(of: parameter)
-            for (tensor, key) in [(moments.first, "exp_avg"), (moments.second, "exp_avg_sq")] {
+            let slots = run.optimizer.state.slots[parameter]!
+            for (tensor, key) in [(slots["m"]!, "exp_avg"), (slots["v"]!, "exp_avg_sq")] {
                 let error = relativeError(tensor.floats(), golden.numbers("\(key).\(parameter)"))
                 #expect(error <= 1e-2, "\(name): \(key) of \(parameter) is off by \(error)")
             }
@@ -138,7 +138,7 @@ final class GoldenRun {
     let context: Context
     let model: TaskModel
     let program: Program
-    let optimizer: AdamW
+    let optimizer: Optimizer
     private let precision: Precision
 
     init(
@@ -155,7 +155,7 @@ final class GoldenRun {
         program = try Program(
             graph, outputs: [], loss: (golden.loss, logits), differentiates: true,
             parameters: model.parameters, precision: precision)
-        optimizer = try AdamW(parameters: model.parameters)
+        optimizer = try Optimizer(parameters: model.parameters)
     }
 
     /// Computes gradients; the rows go through in micro-batches of the sizes in `cut`.

@@ -15,7 +15,7 @@ enum ImportRules {
         "CairnTensor": [],
         "CairnEngine": platform.union(["CairnTensor", "CCairn"]),
         "CairnGraph": ["CairnTensor", "CairnEngine"],
-        "CairnFormats": platform.union(["CairnTensor", "Foundation"]),
+        "CairnFormats": platform.union(["CairnTensor", "CCairnDigest", "CZlib", "Foundation"]),
         "CairnText": ["CairnTensor", "Dispatch", "Foundation"],
         "CairnModels": ["CairnTensor", "CairnGraph", "CairnFormats", "Foundation"],
         "CairnTraining": core.union(["Foundation"]),

@@ -81,7 +81,7 @@ public final class FineTuner {
     private let classWeights: [Float]?
     private let program: Program
     private let evaluator: Evaluator
-    public let optimizer: AdamW
+    public let optimizer: Optimizer
     public let schedule: Schedule
     private var trainedTokens = 0
     private var trainedSeconds = 0.0
@@ -105,8 +105,8 @@ public final class FineTuner {
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
             precision: settings.precision, tokenBudget: settings.tokenBudget)
-        optimizer = try AdamW(
-            .init(weightDecay: settings.weightDecay), parameters: model.parameters)
+        optimizer = try Optimizer(
+            .adamW(weightDecay: settings.weightDecay), parameters: model.parameters)
         schedule = Schedule(
             settings.schedule, peak: settings.learningRate, warmup: settings.warmup,
             totalSteps: settings.epochs * Self.stepsPerEpoch(train.count, settings.batchSize))

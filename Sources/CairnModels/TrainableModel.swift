@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A model with its numbers: what trainers train and checkpoints hold.
+
+import CairnGraph
+
+/// A model whose parameters are on a device, and that records itself for training or prediction.
+public protocol TrainableModel {
+    var parameters: Parameters { get }
+
+    /// Records the model: with everything that drops while training, or for prediction.
+    func recorded(isTraining: Bool) -> (graph: Graph, logits: Value)
+}
+
+extension TaskModel: TrainableModel {}
+
+/// Any model of one's own, every parameter of it trained from a seed.
+///
+///     let network = try Network(mlp, seed: 1, parameters: Parameters(context: context))
+public struct Network: TrainableModel {
+    public let model: any Model
+    public let parameters: Parameters
+    public let seed: UInt64
+
+    /// Starts every parameter of `model` from `seed` and puts it into `parameters`.
+    public init(_ model: some Model, seed: UInt64, parameters: Parameters) throws {
+        self.model = model
+        self.parameters = parameters
+        self.seed = seed
+        for specification in model.parameters {
+            try parameters.addTrainable(
+                specification.name, specification.initialTensor(seed: seed))
+        }
+    }
+
+    public func recorded(isTraining: Bool) -> (graph: Graph, logits: Value) {
+        var recorder = Recorder(training: .everything, seed: seed, drops: isTraining)
+        let logits = model.record(&recorder)
+        return (recorder.graph, logits)
+    }
+}
