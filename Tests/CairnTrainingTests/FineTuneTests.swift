@@ -132,7 +132,7 @@ struct GoldenJob {
         var steps = 0
         var saved: [String] = []
 
-        let report = try job.run(shouldStop: { steps >= 2 }) { event in
+        let report = try job.run(stop: { steps >= 2 ? .signal : nil }) { event in
             if case .step = event { steps += 1 }
             if case .saved(let name, _) = event { saved.append(name) }
         }
@@ -159,7 +159,7 @@ struct GoldenJob {
         let job = try golden.job()
         let start = StateDigest.of(job.tuner.optimizer, job.tuner.model.parameters)
 
-        let report = try job.run(shouldStop: { true })
+        let report = try job.run(stop: { .signal })
 
         #expect(report.status == .interrupted && report.steps == 0)
         #expect(report.stateDigest == start)
