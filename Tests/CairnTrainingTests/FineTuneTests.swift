@@ -132,10 +132,12 @@ struct GoldenJob {
         var steps = 0
         var saved: [String] = []
 
-        let report = try job.run(stop: { steps >= 2 ? .signal : nil }) { event in
-            if case .step = event { steps += 1 }
-            if case .saved(let name, _) = event { saved.append(name) }
-        }
+        let report = try job.run(
+            stop: { steps >= 2 ? .signal : nil },
+            report: { event in
+                if case .step = event { steps += 1 }
+                if case .saved(let name, _) = event { saved.append(name) }
+            })
 
         #expect(report.status == .interrupted)
         #expect(report.steps == 2)
