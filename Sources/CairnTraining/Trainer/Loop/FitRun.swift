@@ -183,7 +183,7 @@ final class FitRun<Input> {
             epoch: number, batches: state.losses.count, epochLoss: epochLoss,
             validationLoss: validation.loss, validationBatches: validation.losses.count,
             monitorValue: value, stale: state.monitor.stale, improved: improved, metrics: values,
-            learningRate: log.learningRate, steps: state.step, trainSeconds: state.epochSeconds,
+            learningRate: state.learningRate, steps: state.step, trainSeconds: state.epochSeconds,
             validationSeconds: validation.seconds)
         state.seconds += validation.seconds
         state.close(row)
@@ -236,7 +236,7 @@ final class FitRun<Input> {
             resumeFrom: resume?.path, resumedFromEpoch: resume?.resumedFromEpoch,
             startEpoch: log.startEpoch, artifactPolicy: trainer.artifacts.json,
             runBundlePath: nil, steps: state.step, stepsRan: state.step - log.startStep,
-            learningRate: log.learningRate, testLoss: log.testLoss,
+            learningRate: state.learningRate, testLoss: log.testLoss,
             checkpoints: saver?.written ?? [], seconds: seconds, trainSeconds: log.trainSeconds,
             validationSeconds: log.validationSeconds, saveSeconds: saver?.seconds ?? 0,
             runSeconds: state.seconds, stateDigest: learner.stateDigest,
@@ -267,7 +267,6 @@ struct FitLog {
     var notes: [String] = []
     var startEpoch = 0
     var startStep = 0
-    var learningRate: Double?
     var testLoss: Double?
     var trainSeconds = 0.0
     var validationSeconds = 0.0

@@ -50,7 +50,7 @@ extension FitRun {
         try requireFinite(score.loss, "training loss", epoch, batch)
         let norm = try wrapped(.train, epoch, batch) { try learner.update(learningRate: rate) }
         try requireFinite(norm, "gradient norm", epoch, batch)
-        log.learningRate = rate
+        state.learningRate = rate
         try hooks.emit(
             .afterStep,
             StepEnd(step: step, loss: score.loss, learningRate: rate, gradientNorm: norm))

@@ -160,15 +160,15 @@ public final class GraphLearner: Learner {
 
     // MARK: Files
 
-    /// A name without extension is a directory.
+    /// A path that ends with `/` is a directory.
     public func check(path: String) throws {
-        guard URL(fileURLWithPath: path).pathExtension.isEmpty else {
+        guard path.hasSuffix("/") else {
             throw TrainerError.path(path, reason: "its extension names no format")
         }
     }
 
     public func save(to url: URL, metadata: JSONObject) throws -> [URL] {
-        try check(path: url.path)
+        try check(path: url.hasDirectoryPath ? url.path + "/" : url.path)
         try DirectoryCheckpoint.save(model.parameters, optimizer, to: url, metadata: metadata)
         return [url]
     }

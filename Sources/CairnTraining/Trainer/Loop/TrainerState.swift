@@ -15,6 +15,8 @@ public struct TrainerState: Sendable, Equatable {
     public var judged = 0
     /// Seconds that those steps took.
     public var epochSeconds = 0.0
+    /// Of the last step.
+    public var learningRate: Double?
     /// The epochs that are over.
     public var rows: [EpochRow] = []
     public var monitor: Monitor
@@ -59,8 +61,8 @@ extension TrainerState {
 
     /// A checkpoint's metadata: the user's entries, under mlx-ruby's names what it reads, and the
     /// whole state. What the trainer knows wins over entries of the same name.
-    func metadata(adding user: JSONObject) -> JSONObject {
-        var object = user
+    package func metadata(adding user: JSONObject) -> JSONObject {
+        var object = JSONValue.object(user).withFiniteNumbers.object!
         let row = rows.last
         object["epoch"] = .whole(lastEpoch)
         object["epoch_loss"] = .real(row?.epochLoss)
@@ -97,7 +99,7 @@ extension TrainerState {
                             .map { ($0.key, .whole($0.value)) })),
                 "done": .array(hooks.done.sorted().map { .string($0) }),
             ]),
-            "seconds": .real(seconds),
+            "seconds": .real(seconds), "learning_rate": .real(learningRate),
             "settings": .object(
                 JSONObject(
                     settings.sorted { $0.key.rawValue < $1.key.rawValue }
@@ -109,7 +111,7 @@ extension TrainerState {
     ///
     /// - Throws: `TrainerError.entry` for a newer schema, and for a part that is missing or not
     ///   what it must be.
-    init?(metadata: JSONObject, file: String) throws(TrainerError) {
+    package init?(metadata: JSONObject, file: String) throws(TrainerError) {
         guard let json = metadata[Self.key] else { return nil }
         let reader = StateReader(json: json, file: file, place: Self.key)
         let schema = try reader.integer("schema")
@@ -134,6 +136,7 @@ extension TrainerState {
         judged = try reader.integer("judged")
         epochSeconds = try reader.real("epoch_seconds")
         seconds = try reader.real("seconds")
+        learningRate = try reader.optionalReal("learning_rate")
         rows = try reader.members("rows").map(EpochRow.init)
         monitor = Monitor(
             rule, best: try watch.optionalReal("best"), stale: try watch.integer("stale"),

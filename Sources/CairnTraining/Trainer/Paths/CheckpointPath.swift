@@ -103,7 +103,8 @@ struct CheckpointPlan {
         let folder = path.deletingLastPathComponent()
         let name = "interrupted"
         return folder.appendingPathComponent(
-            path.pathExtension.isEmpty ? name : "\(name).\(path.pathExtension)")
+            path.pathExtension.isEmpty ? name : "\(name).\(path.pathExtension)",
+            isDirectory: path.hasDirectoryPath)
     }
 
     private func place(_ path: String) throws(TrainerError) -> URL {

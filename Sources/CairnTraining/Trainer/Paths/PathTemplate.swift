@@ -31,6 +31,8 @@ public struct PathContext: Sendable, Equatable {
 
 /// A path with placeholders: `ck/ep-%<epoch>03d-%{monitor}.safetensors`.
 ///
+/// With a `/` at its end the checkpoint is a directory.
+///
 /// `%{name}` writes a value: integers plain, numbers as the shortest text that reads back as the
 /// same bits (`3.0`, `0.42`, `1e-05`), `nan`, `inf`, `-inf`, `true`, `false`, and `none` where
 /// there is no value. `%<name>` goes on as in printf: flags `-`, `0`, `+`, space, then width,
@@ -86,6 +88,7 @@ public struct PathTemplate: Sendable, Equatable {
     public var directory: String {
         var literal = ""
         if case .text(let text)? = parts.first { literal = text }
+        if isFixed, literal.last == "/" { literal.removeLast() }
         guard let slash = literal.lastIndex(of: "/") else { return "." }
         return slash == literal.startIndex ? "/" : String(literal[..<slash])
     }
@@ -111,7 +114,7 @@ public struct PathTemplate: Sendable, Equatable {
     }
 
     private func checkPlace() throws(TrainerError) {
-        guard !text.isEmpty, text.last != "/" else {
+        guard !text.isEmpty, text != "/", !text.hasSuffix("//") else {
             throw .template(text, character: text.count, reason: "it names no file")
         }
         var place = 0

@@ -99,7 +99,7 @@ public struct ArtifactPolicy {
             "resume": .string(resume.name),
             "run_bundle": .object([
                 "enabled": .bool(runBundlePath != nil), "path": .text(runBundlePath?.path),
-                "config": runBundleConfig,
+                "config": runBundleConfig.withFiniteNumbers,
             ]),
         ])
     }
