@@ -48,7 +48,10 @@ import Testing
             ])
     }
 
-    @Test func `a saved bundle names its checkpoint relative to itself, with its digest`() throws {
+    @Test
+    func `weakness 36: a saved bundle names its checkpoint relative to itself, with its digest`()
+        throws
+    {
         let (run, report) = try run([3])
 
         let path = try run.trainer.saveRunBundle(
@@ -91,7 +94,10 @@ import Testing
         #expect(run.learner.loads.isEmpty)
     }
 
-    @Test func `numbers that are not finite are texts in a bundle, and read back`() throws {
+    @Test
+    func `weakness 17 and 32: numbers that are not finite are texts in a bundle, and read back`()
+        throws
+    {
         let run = try ScriptedRun()
         run.trainer.artifacts.checkpointPath = run.path("ep-%{epoch}.bin")
         run.trainer.artifacts.runBundlePath = run.folder.file("run.json")
@@ -120,7 +126,7 @@ import Testing
         #expect(bundle.json["report"]!["run_bundle_path"]!.string == report.runBundlePath)
     }
 
-    @Test func `a bundle stands after every checkpoint`() throws {
+    @Test func `weakness 17: a bundle stands after every checkpoint`() throws {
         let folder = try TemporaryDirectory()
         let epochs = Box<[JSONValue?]>([])
         _ = try run([3, 2], in: folder) { run in
@@ -146,7 +152,9 @@ import Testing
 
     // MARK: Retention
 
-    @Test func `B2 the last two stay, with the best, and the others are deleted`() throws {
+    @Test func `B2 weakness 14: the last two stay, with the best, and the others are deleted`()
+        throws
+    {
         let (run, report) = try run([3, 1, 2, 4, 5]) {
             $0.trainer.artifacts.retention.keepLast = 2
         }
@@ -168,9 +176,12 @@ import Testing
     }
 
     @Test func `where more is better the highest is the best that stays`() throws {
-        let (run, _) = try run([3, 9, 2, 4, 5], {
-            $0.trainer.artifacts.retention.keepLast = 1
-        }) { $0.monitorMode = .max }
+        let (run, _) = try run(
+            [3, 9, 2, 4, 5],
+            {
+                $0.trainer.artifacts.retention.keepLast = 1
+            }
+        ) { $0.monitorMode = .max }
 
         #expect(try files(in: run.folder) == ["checkpoints.json", "ep-1.bin", "ep-4.bin"])
     }
@@ -258,7 +269,10 @@ import Testing
 
     // MARK: Resuming by the policy
 
-    @Test func `B3 the policy resumes the newest checkpoint on disk, in a new process too`() throws {
+    @Test
+    func `B3 weakness 16: the policy resumes the newest checkpoint on disk, in a new process too`()
+        throws
+    {
         let (first, _) = try run([3, 2])
 
         let (second, report) = try run([3, 2, 1], in: first.folder) {
@@ -286,7 +300,10 @@ import Testing
         #expect(report.startEpoch == 0)
     }
 
-    @Test func `the newest checkpoint that verifies is taken, and what is skipped is said`() throws {
+    @Test
+    func `weakness 13: the newest checkpoint that verifies is taken, what is skipped is said`()
+        throws
+    {
         let (first, _) = try run([3, 2, 1])
         let damaged = first.folder.file("ep-2.bin")
         var bytes = try Data(contentsOf: damaged)

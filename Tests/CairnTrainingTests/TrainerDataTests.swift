@@ -165,7 +165,9 @@ import Testing
         #expect(try losses(feed).train == [30])
     }
 
-    @Test func `D36 an error in a training batch names epoch, batch and step, once`() throws {
+    @Test func `D36 weakness 33: an error in a training batch names epoch, batch and step, once`()
+        throws
+    {
         struct Odd: Error, CustomStringConvertible { let description = "odd number" }
         let run = try ScriptedRun()
         let feed = Feed([1.0, 2]).transformed { value, _ in

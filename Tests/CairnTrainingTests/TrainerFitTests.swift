@@ -131,7 +131,7 @@ import Testing
         #expect(report.bestMetric == 2 && report.epochs.map(\.validationBatches) == [2, 2])
     }
 
-    @Test func `T12 losses that are not kept leave the epoch's loss right`() throws {
+    @Test func `T12 weakness 31: losses that are not kept leave the epoch's loss right`() throws {
         let report = try ScriptedRun().trainer.fitReport(Feed([4, 2])) { $0.keepLosses = false }
 
         #expect(report.losses.isEmpty && !report.lossesKept && report.epochs[0].epochLoss == 3)
@@ -156,7 +156,7 @@ import Testing
         #expect(report.epochs[0].epochLoss == nil && report.bestMetric == nil)
     }
 
-    @Test func `the report in JSON has mlx-ruby's keys and ours`() throws {
+    @Test func `weakness 34: the report in JSON has mlx-ruby's keys and ours`() throws {
         let json = try ScriptedRun().trainer.fitReport(Feed([3])).json
 
         let keys = Set(json.object!.keys)
@@ -203,7 +203,8 @@ import Testing
         #expect(try trainer.fitReport(Feed([1])).epochsRan == 1)
     }
 
-    @Test func `P3 a trainer with other defaults leaves the original as it is`() throws {
+    @Test func `P3 weakness 35: a trainer with other defaults leaves the original as it is`() throws
+    {
         let run = try ScriptedRun()
         let heard = Box(0)
         run.trainer.hooks.on(.afterEpoch) { _ in heard.value += 1 }
@@ -235,7 +236,7 @@ import Testing
         #expect(!(abs(report.bestMetric! - 7.38905609893065) > 1e-12))
     }
 
-    @Test func `P7 an unknown task is refused with a suggestion`() {
+    @Test func `P7 weakness 29: an unknown task is refused with a suggestion`() {
         let text = message { _ = try FitPreset.named("clasification") }
 
         #expect(text.contains("did you mean 'classification'?"))
@@ -303,7 +304,9 @@ import Testing
         "min_delta", "patience", "monitor", "checkpoint_path", "keep_last", "checkpoint every",
         "save_best",
     ])
-    func `an option outside of its range is refused before anything runs`(name: String) throws {
+    func `weakness 28: an option outside of its range is refused before anything runs`(name: String)
+        throws
+    {
         let run = try ScriptedRun()
         let heard = Box(false)
         run.trainer.hooks.on(.beforeFit) { _ in heard.value = true }

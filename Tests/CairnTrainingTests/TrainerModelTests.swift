@@ -73,12 +73,16 @@ import Testing
         #expect(report.epochs.last!.validationLoss! < 0.8 * report.epochs[0].validationLoss!)
     }
 
-    @Test func `validation does not drop, and leaves gradients and parameters as they are`() throws {
+    @Test
+    func `weakness 30: validation does not drop, and leaves gradients and parameters as they are`()
+        throws
+    {
         let learner = try GraphLearner(
             Self.network(), optimizer: Optimizer(parameters: Self.network().parameters),
             objective: .crossEntropy)
         let before = learner.stateDigest
-        let input = Self.batch([([1, 2, 3, 4, 5, 6], 1)], BatchContext(epoch: 0, index: 0, kind: .validation))
+        let input = Self.batch(
+            [([1, 2, 3, 4, 5, 6], 1)], BatchContext(epoch: 0, index: 0, kind: .validation))
 
         let scores = try (0..<3).map { _ in try learner.score(input).loss }
 
@@ -155,7 +159,7 @@ import Testing
     }
 
     @Test(arguments: 0...5)
-    func `a network stopped after any step and resumed has the bits of one that was not`(
+    func `weakness 2 and 3: a network stopped after any step and resumed has the same bits`(
         steps: Int
     ) throws {
         let whole = try outcome(stoppedAfter: nil)
@@ -165,7 +169,7 @@ import Testing
         #expect(parts.digest == whole.digest && parts.losses == whole.losses)
     }
 
-    @Test func `every byte of a directory that is flipped keeps it from being loaded`() throws {
+    @Test func `weakness 13: a flipped byte of a directory keeps it from being loaded`() throws {
         let folder = try TemporaryDirectory()
         let trainer = try Self.trainer()
         let path = folder.file("ck")
@@ -187,30 +191,41 @@ import Testing
         #expect(try trainer.learner.read(path).hasOptimizer)
     }
 
-    @Test func `another model's checkpoint is refused with every problem, nothing applied`() throws {
+    @Test func `weakness 10, 11 and 37: another model's checkpoint is refused with every problem`()
+        throws
+    {
         let folder = try TemporaryDirectory()
-        try Self.trainer().fit(Self.train) { $0.checkpointPath = .template(folder.file("ck").path + "/") }
+        try Self.trainer().fit(Self.train) {
+            $0.checkpointPath = .template(folder.file("ck").path + "/")
+        }
         let other = try Network(
             Sequential(inputs: 6) {
                 Dense(9)
                 Dense(3)
             }, seed: 1, parameters: Parameters(context: Context(threads: 1)))
-        let trainer = try Trainer(other, loss: .crossEntropy, learningRate: .constant(0.01), clip: 1)
+        let trainer = try Trainer(
+            other, loss: .crossEntropy, learningRate: .constant(0.01), clip: 1)
         let before = trainer.learner.stateDigest
 
         let text = message {
             try trainer.fit(Self.train) { $0.resumeFrom = .path(folder.file("ck")) }
         }
 
-        for part in ["'0.weight' is F32 [8, 6], expected F32 [9, 6]", "'1.weight' is missing",
-            "'3.weight' is nothing that trains here"]
-        { #expect(text.contains(part), "\(text)") }
+        for part in [
+            "'0.weight' is F32 [8, 6], expected F32 [9, 6]", "'1.weight' is missing",
+            "'3.weight' is nothing that trains here",
+        ] { #expect(text.contains(part), "\(text)") }
         #expect(trainer.learner.stateDigest == before)
     }
 
-    @Test func `another learning rate, optimizer, clip or loss is refused unless allowed`() throws {
+    @Test
+    func `weakness 6: another learning rate, optimizer, clip or loss is refused unless allowed`()
+        throws
+    {
         let folder = try TemporaryDirectory()
-        try Self.trainer().fit(Self.train) { $0.checkpointPath = .template(folder.file("ck").path + "/") }
+        try Self.trainer().fit(Self.train) {
+            $0.checkpointPath = .template(folder.file("ck").path + "/")
+        }
         let network = try Self.network()
         let other = try Trainer(
             network, optimizer: Optimizer(.adamW(weightDecay: 0.5), parameters: network.parameters),
@@ -225,7 +240,9 @@ import Testing
             $0.allowedDifferences = [.learningRate, .optimizer, .clip, .loss]
         }
 
-        for part in ["learning_rate was 0.01, is 0.02", "clip was 1.0, is 2.0", "loss was", "optimizer was"] {
+        for part in [
+            "learning_rate was 0.01, is 0.02", "clip was 1.0, is 2.0", "loss was", "optimizer was",
+        ] {
             #expect(text.contains(part), "\(text)")
         }
         #expect(report.startEpoch == 1 && report.learningRate == 0.02)

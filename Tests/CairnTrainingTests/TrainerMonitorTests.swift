@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test(arguments: [Double.nan, .infinity, -.infinity])
-    func `a value that is not finite never improves and is stale from the first epoch on`(
+    func `weakness 8: a value that is not finite never improves, and is stale from the first on`(
         bad: Double
     ) {
         let found = stales(Monitor.Rule(name: "loss"), [bad, 3, bad])

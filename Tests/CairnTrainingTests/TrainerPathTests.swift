@@ -11,7 +11,8 @@ import Testing
         validationLoss: 1e-5, improved: true)
 
     @Test(arguments: [
-        ("ck/latest.bin", "ck/latest.bin"), ("ck/%{epoch}/", "ck/4/"), ("%{epoch}", "4"), ("%{next_epoch}", "5"),
+        ("ck/latest.bin", "ck/latest.bin"), ("ck/%{epoch}/", "ck/4/"), ("%{epoch}", "4"),
+        ("%{next_epoch}", "5"),
         ("%{monitor}", "0.42"), ("%{monitor_name}", "val_loss"), ("%{epoch_loss}", "3.0"),
         ("%{improved}", "true"), ("%{step}", "120"), ("%{val_loss}", "1e-05"),
         ("a%%b-%{epoch}", "a%b-4"), ("%<epoch>03d", "004"), ("%<step>-6d|", "120   |"),
@@ -50,9 +51,10 @@ import Testing
         ("%<monitor>d", "must end in one of f, e, g, s, found 'd'"),
         ("%<improved>f", "must end in one of s, found 'f'"),
         ("%<epoch>999d", "at most 255 characters wide"), ("../%{epoch}", "'..' leads out"),
-        ("a/../../%{epoch}", "'..' leads out"), ("ck//", "it names no file"), ("/", "names no file"), ("", "names no file"),
+        ("a/../../%{epoch}", "'..' leads out"), ("ck//", "it names no file"),
+        ("/", "names no file"), ("", "names no file"),
     ])
-    func `a template that cannot be used is refused with its place`(
+    func `weakness 24: a template that cannot be used is refused with its place`(
         template: String, reason: String
     ) {
         let found = message { _ = try PathTemplate(template) }
@@ -106,7 +108,9 @@ import Testing
         #expect(found.steps == 0)
     }
 
-    @Test func `an extension that comes from a number is refused before training`() throws {
+    @Test func `weakness 23: an extension that comes from a number is refused before training`()
+        throws
+    {
         let found = try refusal("ck/ep-%{epoch}-%{monitor}")
 
         #expect(found.text.contains("'5' is no format"), "\(found.text)")

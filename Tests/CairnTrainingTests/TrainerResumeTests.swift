@@ -69,7 +69,7 @@ import Testing
         #expect(report.epochs[0].stale == 2)
     }
 
-    @Test func `R3 another monitor is refused before anything is loaded`() throws {
+    @Test func `R3 weakness 11: another monitor is refused before anything is loaded`() throws {
         let run = try ScriptedRun()
         var metadata = Self.foreign
         metadata["monitor_name"] = "val_loss"
@@ -81,7 +81,7 @@ import Testing
         #expect(run.learner.loads.isEmpty && run.learner.weight == 1)
     }
 
-    @Test func `R4 a bundle at hand restores the checkpoint that it names`() throws {
+    @Test func `R4 weakness 1: a bundle at hand restores the checkpoint that it names`() throws {
         let run = try ScriptedRun()
         let path = try checkpoint(in: run.folder)
         let bundle = try RunBundle(json: bundle(path.path))
@@ -123,7 +123,7 @@ import Testing
         #expect(report.startEpoch == 2 && report.resumeFrom == file.path)
     }
 
-    @Test func `R6 counters given by hand need the word for it`() throws {
+    @Test func `R6 weakness 1: counters given by hand need the word for it`() throws {
         let run = try ScriptedRun()
 
         let text = message {
@@ -199,7 +199,10 @@ import Testing
 
     // MARK: Refusals
 
-    @Test func `a checkpoint without optimizer state is refused, with the way out named`() throws {
+    @Test
+    func `weakness 5: a checkpoint without optimizer state is refused, with the way out named`()
+        throws
+    {
         let run = try ScriptedRun()
         let path = try checkpoint(in: run.folder, holdsOptimizer: false)
 
@@ -217,7 +220,7 @@ import Testing
         ("stale_epochs", -1, "metadata.stale_epochs must be a whole number that is not negative"),
         ("monitor_name", 7, "metadata.monitor_name must be a text"),
     ])
-    func `counters that are no counters are refused by place`(
+    func `weakness 5: counters that are no counters are refused by place`(
         key: String, value: JSONValue, reason: String
     ) throws {
         let run = try ScriptedRun()
@@ -255,7 +258,7 @@ import Testing
                 .contains("checkpoint.metadata must be an object, found nothing"))
     }
 
-    @Test func `a bundle of another format is refused`() {
+    @Test func `weakness 21: a bundle of another format is refused`() {
         var other = bundle("a.bin")
         other["format"] = "v999"
 
@@ -264,7 +267,7 @@ import Testing
                 "format must be mlx_dsl_run_bundle_v1, found 'v999'"))
     }
 
-    @Test func `a bundle and a checkpoint at different epochs are refused`() throws {
+    @Test func `weakness 36: a bundle and a checkpoint at different epochs are refused`() throws {
         let run = try ScriptedRun()
         var later = Self.foreign
         later["epoch"] = 5
@@ -335,7 +338,9 @@ import Testing
     }
 
     @Test(arguments: 0...13)
-    func `a run stopped after any step and resumed ends as one that was not`(steps: Int) throws {
+    func `weakness 4: a run stopped after any step and resumed ends as one that was not`(steps: Int)
+        throws
+    {
         let whole = try outcome(stoppedAfter: nil, in: TemporaryDirectory())
 
         let parts = try outcome(stoppedAfter: steps, in: TemporaryDirectory())
@@ -368,7 +373,7 @@ import Testing
         #expect(copy == state)
     }
 
-    @Test func `a state of a newer schema is refused`() throws {
+    @Test func `weakness 21: a state of a newer schema is refused`() throws {
         let state = TrainerState(monitor: Monitor.Rule(name: "m"), dataKey: "key")
         var metadata = state.metadata(adding: [:])
         var inner = metadata["cairn_trainer"]!
