@@ -19,7 +19,8 @@ package struct FuzzTarget: Sendable {
     package static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
 
     package static let all: [FuzzTarget] = [
-        .json, .safetensors, .safetensorsShards, .zip, .tokenizer, .corpus,
+        .json, .safetensors, .safetensorsShards, .zip, .npy, .npz, .marshal, .mlxRuby, .torch,
+        .pickle, .tokenizer, .corpus,
     ]
 }
 
