@@ -17,6 +17,15 @@ struct ExchangeTests {
         try Exchange.write(.array(results), "metrics_results.json")
     }
 
+    @Test(arguments: ExampleHistories.all.map(\.name))
+    func `report and table of every example`(name: String) throws {
+        let history = try #require(ExampleHistories.all.first { $0.name == name }).history
+        let folder = try Exchange.file("report-\(name)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+
+        try history.write(to: folder)
+    }
+
     private func evaluate(_ given: JSONValue) throws -> JSONValue {
         let labels = try #require(given["labels"]?.array).compactMap(\.string)
         let logits = try #require(given["logits"]?.array).map { row in
