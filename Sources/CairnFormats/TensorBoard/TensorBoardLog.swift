@@ -3,14 +3,6 @@
 
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// Appends events to a new file of a directory: one file per start of a run.
 ///
 /// A file begins with its version and a start event at the first step that it will hold. So a run
@@ -50,9 +42,9 @@ public final class TensorBoardLog {
             throw .system(
                 operation: "list", path: directory.path, reason: error.localizedDescription)
         }
+        let process = ProcessIdentity.current
         url = directory.appendingPathComponent(
-            Self.fileName(
-                now: clock(), host: Self.hostName, process: getpid(), after: names))
+            Self.fileName(now: clock(), host: process.host, process: process.pid, after: names))
         self.clock = clock
         sink = try FileSink(path: url.path, files: files)
         try write(.init(wallTime: clock(), step: 0, .fileVersion))
@@ -102,17 +94,9 @@ public final class TensorBoardLog {
         let last = seconds.max() ?? 0
         let digits = "\(max(Int(now), last + 1))"
         let zeros = String(repeating: "0", count: max(0, 10 - digits.count))
-        return "\(prefix)\(zeros)\(digits).\(host).\(process)"
+        let machine = host.replacingOccurrences(of: "/", with: "-")
+        return "\(prefix)\(zeros)\(digits).\(machine).\(process)"
     }
 
     private static let prefix = "events.out.tfevents."
-
-    /// The name of this machine, without what a file's name cannot hold.
-    private static var hostName: String {
-        var buffer = [CChar](repeating: 0, count: 256)
-        // The last byte stays zero, also where a long name is cut.
-        guard gethostname(&buffer, buffer.count - 1) == 0, buffer[0] != 0 else { return "host" }
-        let name = String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
-        return name.replacingOccurrences(of: "/", with: "-")
-    }
 }

@@ -9,8 +9,8 @@ extension Evaluation {
     /// - Parameter intervals: the bootstrap of `metrics`, where it was asked for.
     public func document(intervals: BootstrapIntervals? = nil) -> JSONObject {
         var document: JSONObject = [
-            "rows": JSONValue(logits.count), "accuracy": .number(orNull: accuracy),
-            "loss": .number(orNull: loss), "macro_f1": .number(orNull: macroF1),
+            "rows": JSONValue(logits.count), "accuracy": .optional(accuracy),
+            "loss": .optional(loss), "macro_f1": .optional(macroF1),
             "confusion_matrix": metrics.map { metrics in
                 .array(metrics.confusion.map { .array($0.map { JSONValue($0) }) })
             } ?? .null,
@@ -53,10 +53,10 @@ extension ProbabilityMetrics {
             "top2_accuracy": .number(top2Accuracy), "log_loss": .number(logLoss),
             "brier_score": .number(brier),
             "confidence": .object([
-                "mean": .number(orNull: confidence.all),
-                "mean_correct": .number(orNull: confidence.right),
-                "mean_wrong": .number(orNull: confidence.wrong),
-                "gap": .number(orNull: confidence.gap),
+                "mean": .optional(confidence.all),
+                "mean_correct": .optional(confidence.right),
+                "mean_wrong": .optional(confidence.wrong),
+                "gap": .optional(confidence.gap),
             ]),
             "calibration": .object([
                 "ece": .number(calibrationError),
@@ -65,8 +65,8 @@ extension ProbabilityMetrics {
                         .object([
                             "lower": .number($0.lower), "upper": .number($0.upper),
                             "count": JSONValue($0.count),
-                            "confidence": .number(orNull: $0.confidence),
-                            "accuracy": .number(orNull: $0.accuracy),
+                            "confidence": .optional($0.confidence),
+                            "accuracy": .optional($0.accuracy),
                         ])
                     }),
             ]),
@@ -87,13 +87,13 @@ extension RegressionMetrics {
     fileprivate var document: JSONObject {
         [
             "mse": .number(meanSquaredError), "mae": .number(meanAbsoluteError),
-            "r2": .number(orNull: r2), "pearson": .number(orNull: pearson),
+            "r2": .optional(r2), "pearson": .optional(pearson),
             "per_output": .array(
                 perOutput.map {
                     .object([
                         "name": .string($0.name), "mse": .number($0.meanSquaredError),
-                        "mae": .number($0.meanAbsoluteError), "r2": .number(orNull: $0.r2),
-                        "pearson": .number(orNull: $0.pearson),
+                        "mae": .number($0.meanAbsoluteError), "r2": .optional($0.r2),
+                        "pearson": .optional($0.pearson),
                     ])
                 }),
         ]
@@ -126,12 +126,6 @@ extension BootstrapIntervals {
             "accuracy": range(accuracy), "macro_f1": range(macroF1), "mcc": range(matthews),
             "resamples": JSONValue(resamples), "seed": .string(String(seed)),
         ])
-    }
-}
-
-extension JSONValue {
-    fileprivate static func number(orNull number: Double?) -> JSONValue {
-        number.map { .number($0) } ?? .null
     }
 }
 

@@ -6,12 +6,11 @@ import CairnFormats
 extension RunHistory.Step {
     /// The values of the step.
     public var scalars: [TensorBoardEvent.Scalar] {
-        let timing = RunTiming(trainingSeconds: seconds, rows: rows, tokens: tokens)
-        return scalarList([
+        scalarList([
             ("train/loss", loss), ("train/learning_rate", learningRate),
             ("train/gradient_norm", gradientNorm),
-            ("throughput/rows_per_second", timing.rowsPerSecond),
-            ("throughput/tokens_per_second", timing.tokensPerSecond),
+            ("throughput/rows_per_second", throughput.rowsPerSecond),
+            ("throughput/tokens_per_second", throughput.tokensPerSecond),
         ])
     }
 }
@@ -24,9 +23,7 @@ extension RunHistory.Epoch {
             ("epoch/train_accuracy", trainAccuracy), ("validation/loss", validationLoss),
             ("validation/accuracy", validationAccuracy),
             ("validation/macro_f1", validationMacroF1),
-            ("seconds/training", timing.trainingSeconds),
-            ("seconds/validation", timing.validationSeconds),
-            ("seconds/saving", timing.savingSeconds),
+            ("seconds/training", throughput.seconds), ("seconds/validation", validationSeconds),
         ])
     }
 }

@@ -9,7 +9,6 @@ extension RunHistory {
         "kind", "epoch", "step", "train_loss", "learning_rate", "gradient_norm", "rows", "tokens",
         "train_seconds", "rows_per_second", "tokens_per_second", "train_accuracy",
         "validation_loss", "validation_accuracy", "validation_macro_f1", "validation_seconds",
-        "save_seconds",
     ]
 
     /// A line per step and, behind its steps, one per epoch: `kind` says which.
@@ -33,26 +32,23 @@ extension RunHistory {
     }
 
     private static func fields(_ step: Step) -> [String] {
-        let timing = RunTiming(
-            trainingSeconds: step.seconds, rows: step.rows, tokens: step.tokens)
-        return ["step", "\(step.epoch)", "\(step.number)", number(step.loss)]
-            + [number(step.learningRate), number(step.gradientNorm)] + fields(timing)
-            + [String](repeating: "", count: 6)
+        ["step", "\(step.epoch)", "\(step.number)"]
+            + [step.loss, step.learningRate, step.gradientNorm].map(number)
+            + fields(step.throughput) + [String](repeating: "", count: 5)
     }
 
     private static func fields(_ epoch: Epoch) -> [String] {
-        ["epoch", "\(epoch.number)", "\(epoch.step)", number(epoch.trainLoss)]
-            + [number(epoch.learningRate), ""] + fields(epoch.timing)
+        ["epoch", "\(epoch.number)", "\(epoch.step)"]
+            + [epoch.trainLoss, epoch.learningRate, nil].map(number) + fields(epoch.throughput)
             + [
                 epoch.trainAccuracy, epoch.validationLoss, epoch.validationAccuracy,
-                epoch.validationMacroF1, epoch.timing.validationSeconds,
-                epoch.timing.savingSeconds,
+                epoch.validationMacroF1, epoch.validationSeconds,
             ].map(number)
     }
 
-    private static func fields(_ timing: RunTiming) -> [String] {
-        ["\(timing.rows)", "\(timing.tokens)", number(timing.trainingSeconds)]
-            + [number(timing.rowsPerSecond), number(timing.tokensPerSecond)]
+    private static func fields(_ work: Throughput) -> [String] {
+        ["\(work.rows)", "\(work.tokens)"]
+            + [work.seconds, work.rowsPerSecond, work.tokensPerSecond].map(number)
     }
 
     private static func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }

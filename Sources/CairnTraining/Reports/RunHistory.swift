@@ -14,23 +14,19 @@ public struct RunHistory: Sendable {
         public var learningRate: Double
         /// The norm of the gradient before it was clipped; nil where nobody asked.
         public var gradientNorm: Double?
-        public var rows: Int
-        /// Real tokens.
-        public var tokens: Int
-        public var seconds: Double
+        /// Rows and real tokens of the step, in the seconds that it took.
+        public var throughput: Throughput
 
         public init(
             number: Int, epoch: Int, loss: Double, learningRate: Double, gradientNorm: Double?,
-            rows: Int, tokens: Int, seconds: Double
+            throughput: Throughput
         ) {
             self.number = number
             self.epoch = epoch
             self.loss = loss
             self.learningRate = learningRate
             self.gradientNorm = gradientNorm
-            self.rows = rows
-            self.tokens = tokens
-            self.seconds = seconds
+            self.throughput = throughput
         }
     }
 
@@ -44,13 +40,17 @@ public struct RunHistory: Sendable {
         public var validationLoss: Double?
         public var validationAccuracy: Double?
         public var validationMacroF1: Double?
+        /// Of the last step.
         public var learningRate: Double
-        public var timing: RunTiming
+        /// Rows and real tokens of the epoch, in the seconds of its training steps.
+        public var throughput: Throughput
+        public var validationSeconds: Double?
 
         public init(
             number: Int, step: Int, trainLoss: Double, trainAccuracy: Double? = nil,
             validationLoss: Double? = nil, validationAccuracy: Double? = nil,
-            validationMacroF1: Double? = nil, learningRate: Double, timing: RunTiming
+            validationMacroF1: Double? = nil, learningRate: Double, throughput: Throughput,
+            validationSeconds: Double? = nil
         ) {
             self.number = number
             self.step = step
@@ -60,7 +60,8 @@ public struct RunHistory: Sendable {
             self.validationAccuracy = validationAccuracy
             self.validationMacroF1 = validationMacroF1
             self.learningRate = learningRate
-            self.timing = timing
+            self.throughput = throughput
+            self.validationSeconds = validationSeconds
         }
     }
 
@@ -82,8 +83,13 @@ public struct RunHistory: Sendable {
     /// In order of their number; some may be left out.
     public var steps: [Step] = []
     public var epochs: [Epoch] = []
-    /// Whatever went into the epoch that has not ended.
+    /// The number of the best epoch.
+    public var bestEpoch: Int?
+    /// Seconds of the whole run by what they were spent on, over all its starts.
     public var timing = RunTiming()
+    /// Rows and real tokens trained on in the whole run.
+    public var rows = 0
+    public var tokens = 0
     public var settings: [Fact] = []
     /// SHA-256 of data, tokenizer, base weights, state.
     public var digests: [Fact] = []
@@ -100,12 +106,46 @@ public struct RunHistory: Sendable {
         self.status = status
     }
 
-    /// The time of all epochs, and of the one that has not ended.
-    public var totalTiming: RunTiming { epochs.reduce(timing) { $0 + $1.timing } }
+    /// The training of the whole run.
+    public var throughput: Throughput {
+        Throughput(rows: rows, tokens: tokens, seconds: timing.training)
+    }
+}
 
-    /// The epoch with the lowest validation loss, the first of equals.
-    public var bestEpoch: Epoch? {
-        epochs.filter { $0.validationLoss?.isFinite ?? false }
-            .min { $0.validationLoss! < $1.validationLoss! }
+// MARK: Runs of the fine-tuner
+
+extension RunHistory {
+    /// The epochs, times and sums of a run's state.
+    public init(title: String, state: RunState, steps: [Step] = []) {
+        self.init(title: title, status: state.status.rawValue.replacing("_", with: " "))
+        self.steps = steps
+        epochs = state.epochs.map(Epoch.init)
+        bestEpoch = state.best?.epoch
+        timing = state.timing
+        rows = state.trainedRows
+        tokens = state.trainedTokens
+    }
+}
+
+extension RunHistory.Step {
+    public init(_ report: StepReport) {
+        self.init(
+            number: report.step, epoch: report.epoch, loss: report.loss,
+            learningRate: report.learningRate, gradientNorm: report.norm,
+            throughput: Throughput(
+                rows: report.rows, tokens: report.tokens, seconds: report.seconds))
+    }
+}
+
+extension RunHistory.Epoch {
+    public init(_ report: EpochReport) {
+        self.init(
+            number: report.epoch, step: report.step, trainLoss: report.trainLoss,
+            trainAccuracy: report.trainAccuracy, validationLoss: report.validationLoss,
+            validationAccuracy: report.validationAccuracy,
+            validationMacroF1: report.validationMacroF1, learningRate: report.learningRate,
+            throughput: Throughput(
+                rows: report.rows, tokens: report.tokens, seconds: report.seconds),
+            validationSeconds: report.validationSeconds)
     }
 }

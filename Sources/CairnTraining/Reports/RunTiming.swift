@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Where the time of a run goes, and what was worked off in it.
+/// Where the time of a run goes, and how much is worked off in it.
 
-/// Seconds of training, validation and saving apart, and the rows and tokens trained on.
-///
-/// Everything is a sum, so that the figures of a run that was stopped and resumed are the sums of
-/// its parts.
-public struct RunTiming: Sendable, Equatable {
-    public enum Phase: Sendable, CaseIterable {
+extension RunTiming {
+    /// What time is spent on; the names are those of the sums.
+    public enum Phase: String, Sendable, CaseIterable {
         /// Steps: forward, backward and update.
         case training
         case validation
@@ -14,37 +11,26 @@ public struct RunTiming: Sendable, Equatable {
         case saving
     }
 
-    public var trainingSeconds: Double
-    public var validationSeconds: Double
-    public var savingSeconds: Double
-    /// Rows and real tokens, padding never being one, that training steps took in.
-    public var rows: Int
-    public var tokens: Int
-
-    public init(
-        trainingSeconds: Double = 0, validationSeconds: Double = 0, savingSeconds: Double = 0,
-        rows: Int = 0, tokens: Int = 0
-    ) {
-        self.trainingSeconds = trainingSeconds
-        self.validationSeconds = validationSeconds
-        self.savingSeconds = savingSeconds
-        self.rows = rows
-        self.tokens = tokens
+    public init(training: Double, validation: Double, saving: Double) {
+        self.init()
+        self.training = training
+        self.validation = validation
+        self.saving = saving
     }
 
     public subscript(phase: Phase) -> Double {
         get {
             switch phase {
-            case .training: trainingSeconds
-            case .validation: validationSeconds
-            case .saving: savingSeconds
+            case .training: training
+            case .validation: validation
+            case .saving: saving
             }
         }
         set {
             switch phase {
-            case .training: trainingSeconds = newValue
-            case .validation: validationSeconds = newValue
-            case .saving: savingSeconds = newValue
+            case .training: training = newValue
+            case .validation: validation = newValue
+            case .saving: saving = newValue
             }
         }
     }
@@ -59,21 +45,25 @@ public struct RunTiming: Sendable, Equatable {
         return try body()
     }
 
-    public var totalSeconds: Double { Phase.allCases.reduce(0) { $0 + self[$1] } }
+    /// The seconds of all phases.
+    public var total: Double { Phase.allCases.reduce(0) { $0 + self[$1] } }
+}
 
-    /// Rows over the seconds of training steps alone; nil before there are any.
-    public var rowsPerSecond: Double? { trainingSeconds > 0 ? Double(rows) / trainingSeconds : nil }
+/// Work done in a time.
+public struct Throughput: Sendable, Equatable {
+    public var rows: Int
+    /// Real tokens; padding is none.
+    public var tokens: Int
+    /// Seconds of training steps alone.
+    public var seconds: Double
 
-    /// Real tokens over the seconds of training steps alone; nil before there are any.
-    public var tokensPerSecond: Double? {
-        trainingSeconds > 0 ? Double(tokens) / trainingSeconds : nil
+    public init(rows: Int, tokens: Int, seconds: Double) {
+        self.rows = rows
+        self.tokens = tokens
+        self.seconds = seconds
     }
 
-    public static func + (a: RunTiming, b: RunTiming) -> RunTiming {
-        RunTiming(
-            trainingSeconds: a.trainingSeconds + b.trainingSeconds,
-            validationSeconds: a.validationSeconds + b.validationSeconds,
-            savingSeconds: a.savingSeconds + b.savingSeconds, rows: a.rows + b.rows,
-            tokens: a.tokens + b.tokens)
-    }
+    /// Nil before any time has passed, as the next.
+    public var rowsPerSecond: Double? { seconds > 0 ? Double(rows) / seconds : nil }
+    public var tokensPerSecond: Double? { seconds > 0 ? Double(tokens) / seconds : nil }
 }

@@ -28,7 +28,8 @@ enum ExampleHistories {
                     loss: 0.25 + 1.6 * exp(-6 * share) + 0.12 * noise * noise,
                     learningRate: 2e-4 * min(1, share * 10) * (1 + cos(.pi * share)) / 2,
                     gradientNorm: 0.8 + 2 * exp(-8 * share) + 0.2 * abs(noise) + spike,
-                    rows: 16, tokens: 420 + Int(20 * noise), seconds: 0.05))
+                    throughput: Throughput(
+                        rows: 16, tokens: 420 + Int(20 * noise), seconds: 0.05)))
         }
         for epoch in 1...epochs {
             let share = Double(epoch) / Double(epochs)
@@ -39,10 +40,15 @@ enum ExampleHistories {
                     validationLoss: 0.42 + 0.5 * exp(-4 * share) + 0.08 * share,
                     validationAccuracy: 0.87 - 0.3 * exp(-5 * share),
                     validationMacroF1: 0.86 - 0.3 * exp(-5 * share), learningRate: 2e-4,
-                    timing: RunTiming(
-                        trainingSeconds: 9.1, validationSeconds: 1.2, savingSeconds: 0.31,
-                        rows: 16 * steps, tokens: 420 * steps)))
+                    throughput: Throughput(rows: 16 * steps, tokens: 420 * steps, seconds: 9.1),
+                    validationSeconds: 1.2))
         }
+        history.bestEpoch = max(1, epochs * 3 / 4)
+        history.timing = RunTiming(
+            training: 9.1 * Double(epochs), validation: 1.2 * Double(epochs),
+            saving: 0.31 * Double(epochs))
+        history.rows = 16 * total
+        history.tokens = 420 * total
         history.settings = [
             .init("base model", "all-MiniLM-L6-v2"), .init("LoRA", "rank 16, alpha 32"),
             .init("optimizer", "AdamW, weight decay 0.01"),
@@ -63,10 +69,11 @@ enum ExampleHistories {
         var history = RunHistory(title: "One step", status: "interrupted")
         history.steps = [
             .init(
-                number: 1, epoch: 1, loss: 0.7, learningRate: 1e-5, gradientNorm: nil, rows: 1,
-                tokens: 3, seconds: 0.004)
+                number: 1, epoch: 1, loss: 0.7, learningRate: 1e-5, gradientNorm: nil,
+                throughput: Throughput(rows: 1, tokens: 3, seconds: 0.004))
         ]
-        history.timing = RunTiming(trainingSeconds: 0.004, rows: 1, tokens: 3)
+        history.timing.training = 0.004
+        (history.rows, history.tokens) = (1, 3)
         return history
     }
 

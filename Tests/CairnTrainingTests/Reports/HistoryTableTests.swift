@@ -10,15 +10,13 @@ import Testing
     private static func step(_ number: Int, epoch: Int, loss: Double = 0.5) -> RunHistory.Step {
         RunHistory.Step(
             number: number, epoch: epoch, loss: loss, learningRate: 1e-05, gradientNorm: 1.5,
-            rows: 2, tokens: 10, seconds: 0.25)
+            throughput: Throughput(rows: 2, tokens: 10, seconds: 0.25))
     }
 
     private static func epoch(_ number: Int, step: Int) -> RunHistory.Epoch {
         RunHistory.Epoch(
             number: number, step: step, trainLoss: 0.5, validationLoss: 0.25, learningRate: 1e-05,
-            timing: RunTiming(
-                trainingSeconds: 0.5, validationSeconds: 0.125, savingSeconds: 0.75, rows: 4,
-                tokens: 20))
+            throughput: Throughput(rows: 4, tokens: 20, seconds: 0.5), validationSeconds: 0.125)
     }
 
     private func lines(_ history: RunHistory) -> [String] {
@@ -33,7 +31,7 @@ import Testing
             #expect(lines.last == "")
             #expect(lines.count == 2 + history.steps.count + history.epochs.count, "\(name)")
             for line in lines.dropLast() {
-                #expect(line.split(separator: ",", omittingEmptySubsequences: false).count == 17)
+                #expect(line.split(separator: ",", omittingEmptySubsequences: false).count == 16)
             }
         }
     }
@@ -59,9 +57,9 @@ import Testing
 
         let lines = lines(history)
 
-        #expect(lines[1] == "step,1,1,-inf,1e-05,1.5,2,10,0.25,8.0,40.0,,,,,,")
+        #expect(lines[1] == "step,1,1,-inf,1e-05,1.5,2,10,0.25,8.0,40.0,,,,,")
         #expect(
-            lines[2] == "epoch,1,1,nan,1e-05,,4,20,0.5,8.0,40.0,,0.25,,,0.125,0.75")
+            lines[2] == "epoch,1,1,nan,1e-05,,4,20,0.5,8.0,40.0,,0.25,,,0.125")
     }
 
     @Test func `a step's values by their TensorBoard names`() {
@@ -74,7 +72,7 @@ import Testing
                 .init("throughput/tokens_per_second", 40),
             ])
         step.gradientNorm = nil
-        step.seconds = 0
+        step.throughput.seconds = 0
         #expect(step.scalars.map(\.tag) == ["train/loss", "train/learning_rate"])
     }
 
@@ -83,7 +81,7 @@ import Testing
             Self.epoch(3, step: 1).scalars == [
                 .init("epoch/number", 3), .init("epoch/train_loss", 0.5),
                 .init("validation/loss", 0.25), .init("seconds/training", 0.5),
-                .init("seconds/validation", 0.125), .init("seconds/saving", 0.75),
+                .init("seconds/validation", 0.125),
             ])
     }
 }

@@ -36,8 +36,8 @@ private final class HandClock: Clock, @unchecked Sendable {
         timing.measure(.training, by: clock) { clock.move(.seconds(1)) }
 
         #expect(result == 7)
-        #expect(timing.trainingSeconds == 3 && timing.validationSeconds == 0.5)
-        #expect(timing.savingSeconds == 0.25 && timing.totalSeconds == 3.75)
+        #expect(timing.training == 3 && timing.validation == 0.5)
+        #expect(timing.saving == 0.25 && timing.total == 3.75)
     }
 
     @Test func `time that ends in an error counts`() {
@@ -51,25 +51,13 @@ private final class HandClock: Clock, @unchecked Sendable {
             }
         }
 
-        #expect(timing.savingSeconds == 1)
+        #expect(timing.saving == 1)
     }
 
-    @Test func `rates are over the seconds of training alone`() {
-        let timing = RunTiming(
-            trainingSeconds: 2, validationSeconds: 5, savingSeconds: 1, rows: 8, tokens: 100)
+    @Test func `rates are over the seconds of training, and none before there are any`() {
+        let work = Throughput(rows: 8, tokens: 100, seconds: 2)
 
-        #expect(timing.rowsPerSecond == 4 && timing.tokensPerSecond == 50)
-        #expect(RunTiming(rows: 8, tokens: 100).tokensPerSecond == nil)
-    }
-
-    @Test func `the parts of a run that was resumed add up`() {
-        let part = RunTiming(
-            trainingSeconds: 1, validationSeconds: 2, savingSeconds: 3, rows: 4, tokens: 5)
-
-        #expect(
-            part + part
-                == RunTiming(
-                    trainingSeconds: 2, validationSeconds: 4, savingSeconds: 6, rows: 8, tokens: 10)
-        )
+        #expect(work.rowsPerSecond == 4 && work.tokensPerSecond == 50)
+        #expect(Throughput(rows: 8, tokens: 100, seconds: 0).tokensPerSecond == nil)
     }
 }

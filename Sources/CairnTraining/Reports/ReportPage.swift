@@ -60,9 +60,12 @@ extension RunHistory {
         }
         add(epochs.count, "epoch")
         add(max(steps.last?.number ?? 0, epochs.last?.step ?? 0), "step")
-        if let best = bestEpoch { parts.append("best after epoch \(best.number)") }
+        if let bestEpoch { parts.append("best after epoch \(bestEpoch)") }
         return parts.joined(separator: " · ")
     }
+
+    /// The best epoch, where it is among the epochs.
+    private var best: Epoch? { epochs.first { $0.number == bestEpoch } }
 
     private var headline: [Fact] {
         var facts: [Fact] = []
@@ -70,18 +73,17 @@ extension RunHistory {
             if let value { facts.append(Fact(name, value)) }
         }
         let share: (Double?) -> String? = { $0.map { Readable.number($0) } }
-        add("best validation loss", bestEpoch.map { Readable.number($0.validationLoss) })
+        add("best validation loss", share(best?.validationLoss))
         if let test {
             add("test accuracy", share(test.accuracy))
             add("test macro F1", share(test.macroF1))
             add("test MCC", share(test.metrics?.matthews))
             add("test R²", share(test.regression?.r2))
         } else {
-            add("best validation accuracy", bestEpoch.flatMap { share($0.validationAccuracy) })
+            add("best validation accuracy", share(best?.validationAccuracy))
         }
-        let timing = totalTiming
-        add("tokens per second", timing.tokensPerSecond.map { Readable.rate($0) })
-        add("time", timing.totalSeconds > 0 ? Readable.seconds(timing.totalSeconds) : nil)
+        add("tokens per second", throughput.tokensPerSecond.map { Readable.rate($0) })
+        add("time", timing.total > 0 ? Readable.seconds(timing.total) : nil)
         add("peak memory", peakByteCount.map(Readable.bytes))
         return facts
     }
@@ -127,7 +129,7 @@ extension RunHistory {
             : withMean(ofSteps { $0.loss }, "train")
         return Chart(
             title: "Loss", series: training + [validation],
-            ring: bestEpoch.map {
+            ring: best.map {
                 (Curve.Point(x: Double($0.step), y: $0.validationLoss ?? .nan), "best")
             })
     }
@@ -167,14 +169,13 @@ extension RunHistory {
         let columns = Self.epochColumns.filter { column in
             shown.contains { column.text($0) != Readable.number(nil) }
         }
-        let best = bestEpoch?.number
         return .table(
             caption: isCut
                 ? "The first and last \(half) of \(Readable.count(epochs.count)) epochs"
                 : "Every epoch",
             head: ["epoch"] + columns.map(\.name),
             rows: shown.map { epoch in
-                ["\(epoch.number)\(epoch.number == best ? " (best)" : "")"]
+                ["\(epoch.number)\(epoch.number == bestEpoch ? " (best)" : "")"]
                     + columns.map { "\($0.text(epoch))" }
             })
     }
@@ -188,17 +189,17 @@ extension RunHistory {
         ("validation accuracy", { Readable.number($0.validationAccuracy) }),
         ("validation macro F1", { Readable.number($0.validationMacroF1) }),
         ("learning rate", { Readable.number($0.learningRate) }),
-        ("tokens/s", { Readable.rate($0.timing.tokensPerSecond) }),
-        ("time", { Readable.seconds($0.timing.totalSeconds) }),
+        ("tokens/s", { Readable.rate($0.throughput.tokensPerSecond) }),
+        ("training", { Readable.seconds($0.throughput.seconds) }),
+        ("validation", { $0.validationSeconds.map(Readable.seconds) ?? Readable.number(nil) }),
     ]
 
     private var timeParts: HTML {
-        let timing = totalTiming
-        guard timing.totalSeconds > 0 else { return .empty }
-        let parts = [
-            ("training", timing.trainingSeconds), ("validation", timing.validationSeconds),
-            ("saving", timing.savingSeconds),
-        ].map { (name: $0, seconds: $1, share: $1 / timing.totalSeconds) }
+        let total = timing.total
+        guard total > 0 else { return .empty }
+        let parts = RunTiming.Phase.allCases.map {
+            (name: $0.rawValue, seconds: timing[$0], share: timing[$0] / total)
+        }
         let pieces = parts.map {
             "<span class=\"\($0.name)\" style=\"width:\(Chart.text($0.share * 100))%\"></span>"
                 as HTML
@@ -211,10 +212,10 @@ extension RunHistory {
                 """
         }
         var facts = [
-            Fact("rows trained on", Readable.count(timing.rows)),
-            Fact("real tokens trained on", Readable.count(timing.tokens)),
-            Fact("rows per second of training", Readable.rate(timing.rowsPerSecond)),
-            Fact("tokens per second of training", Readable.rate(timing.tokensPerSecond)),
+            Fact("rows trained on", Readable.count(rows)),
+            Fact("real tokens trained on", Readable.count(tokens)),
+            Fact("rows per second of training", Readable.rate(throughput.rowsPerSecond)),
+            Fact("tokens per second of training", Readable.rate(throughput.tokensPerSecond)),
         ]
         if let peakByteCount { facts.append(Fact("peak memory", Readable.bytes(peakByteCount))) }
         return """

@@ -7,7 +7,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct RunReportTests {
+@Suite struct ReportPageTests {
     private func page(_ history: RunHistory) -> String {
         String(decoding: history.html, as: UTF8.self)
     }
