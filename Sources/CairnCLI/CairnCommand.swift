@@ -7,7 +7,10 @@ import Foundation
 @main
 enum CairnCommand {
     static var commands: [any Command.Type] {
-        [Finetune.self, Evaluate.self, Predict.self, Quickstart.self, Tokenize.self]
+        [
+            Finetune.self, Evaluate.self, Predict.self, Publish.self, Pull.self, Quickstart.self,
+            Tokenize.self,
+        ]
     }
 
     static func main() {
