@@ -43,7 +43,7 @@ public struct HubSettings: Sendable {
     /// False where snapshots are to hold copies instead of links.
     public var usesLinks: Bool
     /// Where a token was looked for, for the error that says there is none.
-    public private(set) var searched: [String] = []
+    package private(set) var searched: [String] = []
 
     public static let standardEndpoint = "https://huggingface.co"
 

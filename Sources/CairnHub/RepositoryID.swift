@@ -105,7 +105,7 @@ package enum HubPath {
     }
 
     /// A path with each part encoded and the `/` between them kept.
-    static func encodedPath(_ path: String) -> String {
+    package static func encodedPath(_ path: String) -> String {
         path.split(separator: "/", omittingEmptySubsequences: false)
             .map { encoded(String($0)) }.joined(separator: "/")
     }

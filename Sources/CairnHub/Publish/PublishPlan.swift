@@ -65,7 +65,7 @@ public struct PublishFile: Sendable {
     }
 
     /// The bytes; throws when they are no longer those that the plan was made of.
-    func bytes() throws -> Data {
+    package func bytes() throws -> Data {
         switch content {
         case .rewritten(let data): return data
         case .file(let url):
