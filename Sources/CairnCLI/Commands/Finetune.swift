@@ -77,7 +77,7 @@ struct Finetune: Command {
             throw arguments.usage("--task must be classify, found '\(task)'")
         }
         var options = FineTuneOptions(
-            model: URL(fileURLWithPath: arguments.positionals[0]),
+            model: try HubAccess.model(arguments.positionals[0]),
             data: URL(fileURLWithPath: try arguments.required("--data")),
             output: URL(fileURLWithPath: try arguments.required("--output")))
         options.evaluationData = arguments.url("--eval-data")
