@@ -24,6 +24,12 @@ public final class Parameters {
         entries.filter { $0.value.isTrainable }.keys.sorted()
     }
 
+    /// Names of the parameters in memory of their own, sorted: all but those that are only read
+    /// where the file has them.
+    public var ownedNames: [String] {
+        entries.filter { !$0.value.buffer.isBorrowed }.keys.sorted()
+    }
+
     /// The shape of a parameter.
     public func dimensions(of name: String) -> [Int] { entry(name).dimensions }
 
@@ -70,6 +76,19 @@ public final class Parameters {
             numbers.count == entry.dimensions.reduce(1, *),
             "\(name) is \(entry.dimensions), got \(numbers.count) numbers")
         numbers.withUnsafeBytes { entry.buffer.copyIn(from: $0) }
+    }
+
+    /// Replaces the numbers of a parameter in memory of its own, whether or not it trains.
+    package func load(_ name: String, from tensor: Tensor) {
+        let entry = entry(name)
+        precondition(
+            tensor.shape.dimensions == entry.dimensions,
+            "\(name) is \(entry.dimensions), got \(tensor.shape)")
+        if tensor.dtype == .f32 {
+            tensor.withBytes { entry.buffer.copyIn(from: $0) }
+        } else {
+            tensor.floats().withUnsafeBytes { entry.buffer.copyIn(from: $0) }
+        }
     }
 
     package func entry(_ name: String) -> Entry {

@@ -7,11 +7,26 @@ import CairnGraph
 public protocol TrainableModel {
     var parameters: Parameters { get }
 
+    /// What files of this model hold: names of parameters, sorted.
+    var checkpointNames: [String] { get }
+
     /// Records the model: with everything that drops while training, or for prediction.
     func recorded(isTraining: Bool) -> (graph: Graph, logits: Value)
 }
 
-extension TaskModel: TrainableModel {}
+extension TrainableModel {
+    /// Every parameter that is in memory of its own, whether or not it trains.
+    public var checkpointNames: [String] { parameters.ownedNames }
+}
+
+extension TaskModel: TrainableModel {
+    /// With LoRA the adapter's parameters and the head's, else all.
+    public var checkpointNames: [String] {
+        guard let adapter else { return parameters.ownedNames }
+        let head = base.model.parameters.filter(\.isHead).map(\.name)
+        return (head + adapter.parameters(of: base.model).map(\.name)).sorted()
+    }
+}
 
 /// Any model of one's own, every parameter of it trained from a seed.
 ///

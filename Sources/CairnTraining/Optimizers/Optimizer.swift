@@ -15,6 +15,8 @@ public final class Optimizer {
     public let groups: [ParameterGroup]
     /// Updates taken so far.
     public private(set) var step: UInt64 = 0
+    /// That of the last update; nil before the first.
+    public private(set) var learningRate: Double?
     public let parameters: Parameters
     /// The place in `groups` of every parameter that trains.
     private let places: [String: Int]
@@ -71,6 +73,7 @@ public final class Optimizer {
         guard norm.isFinite else { return norm }
         let scale = clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
         step += 1
+        self.learningRate = learningRate
         for name in names {
             guard let gradient = gradients[name] else { continue }
             let (count, group) = (count(of: name), groups[places[name]!])
@@ -103,7 +106,7 @@ public final class Optimizer {
                     hyperparameters: group.hyperparameters,
                     parameters: members[place]!.sorted())
             },
-            slots: tensors)
+            slots: tensors, learningRate: learningRate)
     }
 
     /// Everything that keeps `state` from being restored here, each as a clause; empty when it
@@ -205,6 +208,7 @@ public final class Optimizer {
         let problems = problems(restoring: state)
         precondition(problems.isEmpty, problems.joined(separator: "; "))
         step = state.step
+        learningRate = state.learningRate
         for (name, tensors) in state.slots {
             for (slot, tensor) in tensors {
                 tensor.withBytes { slots[name]![slot]!.copyIn(from: $0) }
