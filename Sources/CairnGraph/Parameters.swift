@@ -11,7 +11,7 @@ public final class Parameters {
         package let dtype: DType
         package let dimensions: [Int]
         package let buffer: Buffer
-        package let isTrainable: Bool
+        package fileprivate(set) var isTrainable: Bool
     }
 
     package let context: Context
@@ -28,6 +28,19 @@ public final class Parameters {
     /// where the file has them.
     public var ownedNames: [String] {
         entries.filter { !$0.value.buffer.isBorrowed }.keys.sorted()
+    }
+
+    /// Names of all parameters, sorted.
+    public var names: [String] { entries.keys.sorted() }
+
+    /// Says whether a parameter trains; programs and optimizers made after this know it.
+    ///
+    /// - Precondition: what trains is in memory of its own.
+    package func setTrainable(_ name: String, _ isTrainable: Bool) {
+        precondition(
+            !isTrainable || !entry(name).buffer.isBorrowed, "\(name) is only read where its file is"
+        )
+        entries[name]!.isTrainable = isTrainable
     }
 
     /// The shape of a parameter.
@@ -78,8 +91,9 @@ public final class Parameters {
         numbers.withUnsafeBytes { entry.buffer.copyIn(from: $0) }
     }
 
-    /// Replaces the numbers of a parameter in memory of its own, whether or not it trains.
-    package func load(_ name: String, from tensor: Tensor) {
+    /// Replaces the numbers of a parameter in memory of its own, whether or not it trains, by
+    /// those of a tensor of its shape.
+    public func set(_ name: String, to tensor: Tensor) {
         let entry = entry(name)
         precondition(
             tensor.shape.dimensions == entry.dimensions,

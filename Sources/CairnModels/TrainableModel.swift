@@ -7,7 +7,7 @@ import CairnGraph
 public protocol TrainableModel {
     var parameters: Parameters { get }
 
-    /// What files of this model hold: names of parameters, sorted.
+    /// What files of this model hold and what can train: names of parameters, sorted.
     var checkpointNames: [String] { get }
 
     /// Records the model: with everything that drops while training, or for prediction.
@@ -28,7 +28,7 @@ extension TaskModel: TrainableModel {
     }
 }
 
-/// Any model of one's own, every parameter of it trained from a seed.
+/// Any model of one's own, every parameter of it started from a seed and, until frozen, trained.
 ///
 ///     let network = try Network(mlp, seed: 1, parameters: Parameters(context: context))
 public struct Network: TrainableModel {
@@ -48,7 +48,8 @@ public struct Network: TrainableModel {
     }
 
     public func recorded(isTraining: Bool) -> (graph: Graph, logits: Value) {
-        var recorder = Recorder(training: .everything, seed: seed, drops: isTraining)
+        var recorder = Recorder(
+            training: .names(Set(parameters.trainableNames)), seed: seed, drops: isTraining)
         let logits = model.record(&recorder)
         return (recorder.graph, logits)
     }

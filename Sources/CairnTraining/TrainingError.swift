@@ -20,6 +20,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case ambiguousFile(path: String, found: [String])
     case noModelFile(path: String, tried: [String])
     case doesNotFit(file: String, problems: [String])
+    case nothingSelected(selector: String, among: [String])
 
     public var description: String {
         switch self {
@@ -58,6 +59,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
         case .doesNotFit(let file, let problems):
             "\(file) does not fit: \(problems.joined(separator: "; "))"
+        case .nothingSelected(let selector, let names):
+            "\(selector): expected a choice among the model's \(names.count) parameters, such as "
+                + "'\(names.first ?? "")', found none"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -74,7 +74,7 @@ public struct CheckpointWriter {
         let tensors =
             model.adapter == nil
             ? Dictionary(
-                uniqueKeysWithValues: model.parameters.trainableNames.map {
+                uniqueKeysWithValues: model.checkpointNames.map {
                     ($0, model.parameters.tensor($0))
                 })
             : PEFTAdapter.tensors(of: model)

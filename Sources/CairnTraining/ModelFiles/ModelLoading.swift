@@ -78,7 +78,7 @@ extension TrainableModel {
         }
 
         for name in expected {
-            if let tensor = content.tensors[name] { parameters.load(name, from: tensor) }
+            if let tensor = content.tensors[name] { parameters.set(name, to: tensor) }
         }
         if let optimizer, let fit { optimizer.restore(fit.state) }
         return LoadedPayload(

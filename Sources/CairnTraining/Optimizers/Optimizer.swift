@@ -66,6 +66,7 @@ public final class Optimizer {
         let names = parameters.trainableNames
         var squares = 0.0
         for name in names {
+            precondition(places[name] != nil, "'\(name)' trains since the optimizer was made")
             guard let gradient = gradients[name] else { continue }
             squares += try parameters.context.sumOfSquares(gradient)
         }
