@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What does not fit is refused in one error, and leaves everything as it was.
 
+import CairnEngine
 import CairnFormats
+import CairnGraph
 import CairnModels
 import CairnTensor
 import CairnTraining
@@ -237,6 +239,50 @@ import Testing
             }
         }
         #expect(!FileManager.default.fileExists(atPath: directory.file("new").path))
+    }
+
+    /// mlx-ruby has scalars and parameters of an optimizer in one hash; APR has not.
+    @Test(arguments: ModelFileTests.names)
+    func `W20 a parameter with the name of a scalar is refused where both share a hash`(
+        name: String
+    ) throws {
+        let network = try Network(
+            Named("step"), seed: 1, parameters: Parameters(context: Context(threads: 1)))
+        let optimizer = try Optimizer(parameters: network.parameters)
+        let url = directory.file("new/\(name)")
+
+        if name.hasSuffix("apr") {
+            try network.save(to: url, optimizer: optimizer)
+            try network.load(from: url, optimizer: optimizer)
+        } else {
+            let error = #expect(throws: FormatError.self) {
+                try network.save(to: url, optimizer: optimizer)
+            }
+            #expect(error?.description.contains("the parameter 'step'") == true)
+            #expect(!FileManager.default.fileExists(atPath: directory.file("new").path))
+        }
+    }
+
+    /// One layer of that name.
+    private struct Named: Model {
+        let layer: Linear
+        init(_ name: String) { layer = Linear(name, 2, 1) }
+        var parameters: [ParameterSpecification] { layer.parameters }
+        var linearLayers: [Linear] { [layer] }
+        func record(_ recorder: inout Recorder) -> Value {
+            layer(recorder.graph.features(columns: 2), &recorder)
+        }
+    }
+
+    @Test func `W18 a Marshal file with an object is refused by its class`() throws {
+        // What Ruby 3.1 gives for Marshal.dump({"model" => Object.new}).
+        let dump = "\u{4}\u{8}{\u{6}I\"\u{a}model\u{6}:\u{6}ETo:\u{b}Object\u{0}"
+        let url = directory.file("evil.bin")
+        try Data(dump.utf8).write(to: url)
+
+        let error = #expect(throws: FormatError.self) { try SmallRun().network.load(from: url) }
+
+        #expect(error?.description.contains("Object") == true)
     }
 
     /// Every key that other members of the files use, in case one was taken out of the metadata.

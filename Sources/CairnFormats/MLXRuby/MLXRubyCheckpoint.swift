@@ -176,17 +176,24 @@ extension MLXRubyCheckpoint {
     /// Fails on a type that array records lack, on names of which one continues another, and on
     /// a parameter of the optimizer that has the name of a scalar.
     public func writeMarshal(to sink: inout some ByteSink) throws(FormatError) {
-        let codec = PayloadCodec<MarshalValue>(file: "Marshal")
-        var members: [(key: String, value: MarshalValue)] = [
-            ("format", .text(Self.marshalFormat)),
-            ("model", try codec.make(.members(try codec.tree(of: tensors)), at: "model")),
-            ("metadata", try codec.value(of: .object(metadata), at: "metadata")),
-        ]
-        if let optimizer { members.append(("optimizer", try codec.value(of: optimizer))) }
-        for (key, value) in additions {
-            members.append((key, try codec.value(of: value, at: key)))
+        try MarshalWriter.write(try marshalValue, to: &sink)
+    }
+
+    /// What `writeMarshal(to:)` writes, built and checked.
+    package var marshalValue: MarshalValue {
+        get throws(FormatError) {
+            let codec = PayloadCodec<MarshalValue>(file: "Marshal")
+            var members: [(key: String, value: MarshalValue)] = [
+                ("format", .text(Self.marshalFormat)),
+                ("model", try codec.make(.members(try codec.tree(of: tensors)), at: "model")),
+                ("metadata", try codec.value(of: .object(metadata), at: "metadata")),
+            ]
+            if let optimizer { members.append(("optimizer", try codec.value(of: optimizer))) }
+            for (key, value) in additions {
+                members.append((key, try codec.value(of: value, at: key)))
+            }
+            return try codec.make(.members(members), at: "")
         }
-        try MarshalWriter.write(try codec.make(.members(members), at: ""), to: &sink)
     }
 
     /// Writes the weights of the native form.
@@ -204,6 +211,11 @@ extension MLXRubyCheckpoint {
     /// Fails like `writeMarshal(to:)`, and on what JSON cannot hold: numbers that are not finite,
     /// and integers of 2^63 and more.
     public func sidecar(for format: WeightsFormat) throws(FormatError) -> Data {
+        try JSONValue.object(sidecarMembers(for: format)).serialized(pretty: false)
+    }
+
+    /// The members of the sidecar, checked but for numbers that are not finite.
+    package func sidecarMembers(for format: WeightsFormat) throws(FormatError) -> JSONObject {
         let codec = PayloadCodec<JSONValue>(file: "sidecar")
         var members: JSONObject = [
             "format": .string(Self.nativeFormat),
@@ -212,6 +224,6 @@ extension MLXRubyCheckpoint {
         ]
         if let optimizer { members["optimizer"] = try codec.value(of: optimizer) }
         for (key, value) in additions { members[key] = value }
-        return try JSONValue.object(members).serialized(pretty: false)
+        return members
     }
 }

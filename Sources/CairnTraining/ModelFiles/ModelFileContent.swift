@@ -66,38 +66,49 @@ struct ModelFileContent {
     // MARK: Writing
 
     /// Writes all of it, in place of an earlier file, or pair of files, as one.
+    ///
+    /// Fails before anything is touched on names that the format cannot hold.
     func write(to path: ModelFilePath, files: some FileOperations) throws(FormatError) {
-        try files.makeDirectories(path.url.deletingLastPathComponent().path)
         switch path.format {
         case .marshal:
-            let checkpoint = try checkpoint
-            try DurableFile.write(to: path.url, files: files) { sink throws(FormatError) in
-                try checkpoint.writeMarshal(to: &sink)
+            let value = try checkpoint.marshalValue
+            try writeFile(path, files) { sink throws(FormatError) in
+                try MarshalWriter.write(value, to: &sink)
             }
         case .npz: try writeNative(.npz, path, files)
         case .safetensors: try writeNative(.safetensors, path, files)
         case .apr:
             let (tensors, metadata) = try aprContent
-            try DurableFile.write(to: path.url, files: files) { sink throws(FormatError) in
+            try writeFile(path, files) { sink throws(FormatError) in
                 try APRWriter.write(tensors, metadata: metadata, to: &sink)
             }
         }
+    }
+
+    private func writeFile(
+        _ path: ModelFilePath, _ files: some FileOperations,
+        _ body: (inout FileSink) throws(FormatError) -> Void
+    ) throws(FormatError) {
+        try files.makeDirectories(path.url.deletingLastPathComponent().path)
+        try DurableFile.write(to: path.url, files: files, body)
     }
 
     private func writeNative(
         _ format: MLXRubyCheckpoint.WeightsFormat, _ path: ModelFilePath,
         _ files: some FileOperations
     ) throws(FormatError) {
-        var checkpoint = try checkpoint
+        let checkpoint = try checkpoint
+        var sidecar = try checkpoint.sidecarMembers(for: format)
+        try files.makeDirectories(path.url.deletingLastPathComponent().path)
         try FilePair.write(
             to: path.url, companion: MLXRubyCheckpoint.sidecarURL(ofWeights: path.url),
             files: files, digest: Self.statedDigest
         ) { sink throws(FormatError) in
             try checkpoint.writeWeights(as: format, to: &sink)
         } contents: { (sha256, byteCount) throws(FormatError) in
-            checkpoint.additions["weights_sha256"] = .string(sha256)
-            checkpoint.additions["weights_bytes"] = .integer(Int64(byteCount))
-            return try checkpoint.sidecar(for: format)
+            sidecar["weights_sha256"] = .string(sha256)
+            sidecar["weights_bytes"] = .integer(Int64(byteCount))
+            return try JSONValue.object(sidecar).serialized(pretty: false)
         }
     }
 
