@@ -114,14 +114,13 @@ private struct FittedState {
     init(_ stored: OptimizerState, for optimizer: Optimizer) {
         state = stored
         guard stored.groups.isEmpty else { return }
-        state.groups = optimizer.state.groups
+        state.groups = optimizer.groupStates
         remarks.append("the file does not say which optimizer wrote it; its slots fit")
         // mlx-ruby keeps a velocity for every parameter, of zeros where there is no momentum.
-        for group in state.groups where group.kind == "sgd" {
-            for name in group.parameters where optimizer.state.slots[name]!.isEmpty {
-                if state.slots[name]?["v"]?.floats().allSatisfy({ $0 == 0 }) == true {
-                    state.slots[name] = [:]
-                }
+        for (name, slots) in stored.slots
+        where optimizer.group(of: name)?.rule.slotNames.isEmpty == true {
+            if Array(slots.keys) == ["v"], slots["v"]!.floats().allSatisfy({ $0 == 0 }) {
+                state.slots[name] = nil
             }
         }
     }

@@ -98,16 +98,18 @@ public final class Optimizer {
                 return tensor
             }
         }
-        let members = Dictionary(grouping: places.keys) { places[$0]! }
         return OptimizerState(
-            step: step,
-            groups: groups.enumerated().map { place, group in
-                OptimizerState.Group(
-                    name: group.name, kind: group.rule.kind,
-                    hyperparameters: group.hyperparameters,
-                    parameters: members[place]!.sorted())
-            },
-            slots: tensors, learningRate: learningRate)
+            step: step, groups: groupStates, slots: tensors, learningRate: learningRate)
+    }
+
+    /// The groups as a state has them.
+    var groupStates: [OptimizerState.Group] {
+        let members = Dictionary(grouping: places.keys) { places[$0]! }
+        return groups.enumerated().map { place, group in
+            OptimizerState.Group(
+                name: group.name, kind: group.rule.kind, hyperparameters: group.hyperparameters,
+                parameters: members[place]!.sorted())
+        }
     }
 
     /// Everything that keeps `state` from being restored here, each as a clause; empty when it
