@@ -32,7 +32,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badFormat(path: String, found: String)
     case ambiguousFile(path: String, found: [String])
     case noModelFile(path: String, tried: [String])
-    case doesNotFit(file: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
 
     public var description: String {
@@ -62,7 +61,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "state.json states; a file of it was changed"
         case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
         case .doesNotFit(let path, let problems):
-            "\(path) does not fit this model: " + problems.joined(separator: "; ")
+            "\(path) does not fit: " + problems.joined(separator: "; ")
         case .changed(let key, let what, let expected, let found):
             "\(what) is not what the run had: expected \(expected), found \(found); the rest of the "
                 + "run would be another one ('--allow \(key)' goes on all the same)"
@@ -101,8 +100,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + found.joined(separator: " and ") + ": say which"
         case .noModelFile(let path, let tried):
             "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
-        case .doesNotFit(let file, let problems):
-            "\(file) does not fit: \(problems.joined(separator: "; "))"
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"
