@@ -9,7 +9,7 @@ enum CairnCommand {
     static var commands: [any Command.Type] {
         [
             Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Evaluate.self, Predict.self,
-            Quickstart.self, Tokenize.self,
+            Quickstart.self, Tokenize.self, FormatsProbe.self,
         ]
     }
 

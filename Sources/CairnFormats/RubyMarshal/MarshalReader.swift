@@ -164,28 +164,27 @@ struct MarshalParser {
 
     /// The encoding among the instance variables of a string, which holds no other one.
     private mutating func parseEncoding() throws(FormatError) -> MarshalString.Encoding? {
-        let place = position
         var encoding: MarshalString.Encoding?
-        let count = try long()
-        guard (0...1).contains(count) else {
-            throw failure(at: place, "an encoding and no other instance variable", "\(count)")
-        }
-        for _ in 0..<count {
+        for _ in 0..<(try count(of: 2)) {
             let place = position
             let name = try parseSymbol().bytes
             try enter(at: place)
             let value = try parseValue()
             depth -= 1
+            let found: MarshalString.Encoding?
             switch value {
             case .bool(let isUTF8) where name.elementsEqual("E".utf8):
-                encoding = isUTF8 ? .utf8 : .ascii
-            case .string(let text) where name.elementsEqual("encoding".utf8) && text.text != nil:
-                encoding = .named(text.text!)  // just seen not to be nil
-            default:
+                found = isUTF8 ? .utf8 : .ascii
+            case .string(let text) where name.elementsEqual("encoding".utf8):
+                found = text.text.map { .named($0) }
+            default: found = nil
+            }
+            guard encoding == nil, let found else {
                 throw failure(
                     at: place, "an encoding and no other instance variable",
                     "'\(Self.printable(name))'")
             }
+            encoding = found
         }
         return encoding
     }
