@@ -8,8 +8,8 @@ import Foundation
 enum CairnCommand {
     static var commands: [any Command.Type] {
         [
-            Finetune.self, Evaluate.self, Predict.self, Inspect.self, Convert.self,
-            Quickstart.self, Tokenize.self,
+            Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Evaluate.self,
+            Predict.self, Inspect.self, Convert.self, Quickstart.self, Tokenize.self,
         ]
     }
 

@@ -87,14 +87,14 @@ struct FinishedRun: Sendable {
         name: String
     ) throws {
         let directory = run.job.output.appendingPathComponent(name)
-        let names = Set(try FileManager.default.contentsOfDirectory(atPath: directory.path))
+        let names = Set(try FileManager.default.subpathsOfDirectory(atPath: directory.path))
 
         let manifest = try JSONValue.parse(
             contentsOf: directory.appendingPathComponent("manifest.json"))
 
         #expect(Self.checkpointFiles.isSubset(of: names))
         let files = try #require(manifest["files"]?.object)
-        #expect(Set(files.keys) == names.subtracting(["manifest.json"]))
+        #expect(Set(files.keys) == names.subtracting(["manifest.json", "training"]))
         for (file, entry) in files {
             let url = directory.appendingPathComponent(file)
             let attributes = try FileManager.default.attributesOfItem(atPath: url.path)
@@ -179,7 +179,7 @@ struct FinishedRun: Sendable {
     ) throws {
         let job = try Job()
         let process = try CairnProcess.prepared(
-            job.finetune(without: "--epochs", then: ["--epochs", Self.manyEpochs, "--json"]),
+            job.finetune(without: "--epochs", then: ["--epochs", Self.manyEpochs, "--keep-last", "1", "--json"]),
             in: job.url)
         let (output, errors) = (Pipe(), Pipe())
         process.standardOutput = output

@@ -41,13 +41,14 @@ struct Quickstart: Command {
         let job = try FineTuneJob(options)
         for note in job.notes { Terminal.error("note: \(note)") }
         let stop = StopSignal()
-        let report = try job.run(shouldStop: { stop.isSet }, report: Progress().report)
+        let report = try job.run(
+            stop: { stop.isSet ? .signal : nil }, report: Progress().report)
         guard report.status == .completed, let test = try job.evaluateTest() else {
             Terminal.error("\(report.status.rawValue); what was saved is in \(output.path)")
             return
         }
         try show(test, job, data: data, output: output)
-        if arguments.has("--json") { try Finetune.document(report, test, output).printed() }
+        if arguments.has("--json") { try RunDesk.document(report, test, output).printed() }
     }
 
     private func show(_ test: Evaluation, _ job: FineTuneJob, data: URL, output: URL) throws {

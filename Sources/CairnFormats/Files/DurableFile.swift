@@ -56,8 +56,10 @@ struct StagingPlace {
     let parent: String
     /// `.NAME.tmp-<nonce>`
     let temporary: String
-    /// `.NAME.old-<nonce>`
+    /// `.NAME.old-<nonce>`, for what stood there before.
     let aside: String
+    /// `.NAME.gone-<nonce>`, for what is being removed.
+    let gone: String
 
     init(for url: URL) {
         target = url.path
@@ -65,6 +67,7 @@ struct StagingPlace {
         let nonce = String(UInt64.random(in: .min ... .max), radix: 16)
         temporary = "\(parent)/.\(url.lastPathComponent).tmp-\(nonce)"
         aside = "\(parent)/.\(url.lastPathComponent).old-\(nonce)"
+        gone = "\(parent)/.\(url.lastPathComponent).gone-\(nonce)"
     }
 }
 
@@ -83,7 +86,7 @@ public struct FileSink: ByteSink {
     }
 
     public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
-        try files.write(bytes, to: descriptor, path: path)
+        try files.writeAll(bytes, to: descriptor, path: path)
         hash.update(bytes)
         byteCount += bytes.count
     }

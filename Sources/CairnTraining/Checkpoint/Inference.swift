@@ -42,7 +42,7 @@ public struct Inference {
     }
 
     /// Whether lists of integers are a 0 or 1 for every class, as the corpus alone tells.
-    private static func usesFlags(_ corpus: Corpus) -> Bool {
+    static func usesFlags(_ corpus: Corpus) -> Bool {
         corpus.task == .multiLabel && ((try? LabelSpace(corpus))?.usesFlags ?? false)
     }
 

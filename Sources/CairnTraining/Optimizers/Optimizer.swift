@@ -81,6 +81,17 @@ public final class Optimizer {
             kind: rule.kind, step: step, hyperparameters: rule.hyperparameters, slots: tensors)
     }
 
+    /// Hands out the bytes of every parameter that trains and of its slots: names in order, slots in
+    /// order of their names.
+    func withStateBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
+        for name in parameters.trainableNames {
+            parameters.entry(name).buffer.withHostBytes(body)
+            for (_, buffer) in slots[name]!.sorted(by: { $0.key < $1.key }) {
+                buffer.withHostBytes(body)
+            }
+        }
+    }
+
     /// Everything that keeps `state` from being restored here, each as a clause; empty when it
     /// fits: another kind, a slot that is missing or too many, another shape or type.
     public func problems(restoring state: OptimizerState) -> [String] {
