@@ -107,7 +107,7 @@ struct RunDesk {
         if let test {
             document["test"] = .object([
                 "accuracy": .optional(test.accuracy), "loss": .optional(test.loss),
-                "macro_f1": .optional(test.metrics?.macroF1),
+                "macro_f1": .optional(test.macroF1),
             ])
         }
         document["tokens_per_second"] = .number(report.tokensPerSecond)

@@ -126,6 +126,11 @@ struct FinishedRun: Sendable {
         let right = counts.indices.reduce(0) { $0 + counts[$1][$1] }
         #expect(counts.joined().reduce(0, +) == 90)
         #expect(document["accuracy"]?.number == Double(right) / 90)
+        // Unweighted cross-entropy is the log loss, up to the engine's fp32.
+        let loss = try #require(document["loss"]?.number)
+        #expect(abs(try #require(document["log_loss"]?.number) - loss) <= 1e-5 * max(1, loss))
+        #expect(document["confidence_intervals_95"]?["resamples"]?.integer == 1000)
+        #expect(result.errors.contains("weighted mean"))
     }
 
     @Test func `predict labels the rows as evaluate counts them`() throws {

@@ -284,7 +284,7 @@ public final class FineTuneJob {
             $0 + parameters.dimensions(of: $1).reduce(1, *)
         }
         let copies = tuner.model.adapter == nil ? 2 : 3
-        let slots = tuner.optimizer.rule.slotNames.count
+        let slots = tuner.optimizer.groups.map(\.rule.slotNames.count).max() ?? 0
         let tokenizer = CheckpointWriter.tokenizerFiles.reduce(0) { sum, name in
             let file = options.model.appendingPathComponent(name).path
             let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int

@@ -44,8 +44,7 @@ public struct ResumePoint: Sendable {
         self.saved = saved
         self.parameters = parameters
         optimizer = OptimizerState(
-            kind: saved.optimizer.kind, step: saved.optimizer.step,
-            hyperparameters: saved.optimizer.hyperparameters, slots: slots)
+            step: saved.optimizer.step, groups: saved.optimizer.groups, slots: slots)
         let digest = StateDigest.of(parameters: parameters, optimizer: optimizer)
         guard digest == saved.stateDigest else {
             throw TrainingError.digestMismatch(

@@ -14,6 +14,8 @@ extension FineTuneSettings {
         [
             "epochs": JSONValue(epochs), "batch_size": JSONValue(batchSize),
             "learning_rate": .number(learningRate), "schedule": .string(schedule.rawValue),
+            "power": .number(scheduleOptions.power), "cycles": JSONValue(scheduleOptions.cycles),
+            "min_ratio": .number(scheduleOptions.minimumRatio),
             "warmup": .number(warmup), "weight_decay": .number(weightDecay),
             "clip": .optional(clip), "class_weights": .string(classWeights.rawValue),
             "precision": .string(precision.rawValue), "seed": .integer(Int64(bitPattern: seed)),
@@ -28,6 +30,14 @@ extension FineTuneSettings {
         batchSize = try reader.count("batch_size", atLeast: 1)
         learningRate = try reader.number("learning_rate")
         schedule = try reader.choice("schedule", Schedule.Shape.self)
+        let (power, cycles) = (try reader.number("power"), try reader.count("cycles", atLeast: 1))
+        let ratio = try reader.number("min_ratio")
+        try Self.require(power > 0 && power.isFinite, "power", "a positive number", power)
+        try Self.require(ratio >= 0 && ratio <= 1, "min_ratio", "a share between 0 and 1", ratio)
+        try Self.require(
+            Schedule.Options.cycleRange.contains(cycles), "cycles",
+            "in \(Schedule.Options.cycleRange)", Double(cycles))
+        scheduleOptions = Schedule.Options(minimumRatio: ratio, power: power, cycles: cycles)
         warmup = try reader.number("warmup")
         weightDecay = try reader.number("weight_decay")
         clip = try reader.optional("clip") { try $0.number($1) }
@@ -148,8 +158,8 @@ extension FineTuneSettings {
     /// The seed, the size of a batch and the groups are not among them: what was done before the
     /// branch would not be a part of the run that it leads to.
     public static let changeableKeys = [
-        "epochs", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "class_weights",
-        "precision", "monitor", "min_delta", "patience",
+        "epochs", "learning_rate", "schedule", "power", "cycles", "min_ratio", "warmup",
+        "weight_decay", "clip", "class_weights", "precision", "monitor", "min_delta", "patience",
     ]
 
     /// A copy with one setting changed; `none` stands for no value.
@@ -178,20 +188,20 @@ extension FineTuneSettings {
 
     /// Refuses numbers outside of their ranges, which a document may hold and a flag does not.
     func requireSensible() throws(TrainingError) {
-        func require(_ isGood: Bool, _ key: String, _ expected: String, _ found: Double)
-            throws(TrainingError)
-        {
-            if isGood { return }
-            throw .badMetadata(
-                file: "settings", key: key, expected: expected, found: "\(found)")
-        }
-        try require(
+        try Self.require(
             learningRate > 0 && learningRate.isFinite, "learning_rate", "a positive number",
             learningRate)
-        try require(
+        try Self.require(
             warmup >= 0 && warmup <= 1, "warmup", "a share between 0 and 1", warmup)
-        try require(weightDecay >= 0, "weight_decay", "at least 0", weightDecay)
-        try require(clip ?? 1 > 0, "clip", "a positive number or none", clip ?? 1)
-        try require(minimumDelta >= 0, "min_delta", "at least 0", minimumDelta)
+        try Self.require(weightDecay >= 0, "weight_decay", "at least 0", weightDecay)
+        try Self.require(clip ?? 1 > 0, "clip", "a positive number or none", clip ?? 1)
+        try Self.require(minimumDelta >= 0, "min_delta", "at least 0", minimumDelta)
+    }
+
+    private static func require(
+        _ isGood: Bool, _ key: String, _ expected: String, _ found: Double
+    ) throws(TrainingError) {
+        if isGood { return }
+        throw .badMetadata(file: "settings", key: key, expected: expected, found: "\(found)")
     }
 }
