@@ -108,6 +108,26 @@ import Testing
         #expect(document["state_digest"]?.string?.count == 64)
     }
 
+    /// Python writes NaN into trainer_state.json when a loss or a gradient was none.
+    @Test func `a checkpoint of the transformers Trainer, with NaN in its history`() throws {
+        let directory = try TemporaryDirectory()
+        try Data(#"{"global_step":8,"log_history":[{"grad_norm":NaN}]}"#.utf8)
+            .write(to: directory.file("trainer_state.json"))
+
+        let result = try CairnProcess.run(
+            ["inspect", directory.path, "--json"], in: directory.url)
+
+        #expect(result.exitCode == 0, "\(result.errors)")
+        let document = try JSONValue.parse(Data(result.output.utf8), file: "output")
+        #expect(document["kind"] == "trainer_checkpoint")
+        #expect(document["metadata"] == ["global_step": 8, "log_history": [["grad_norm": .null]]])
+        #expect(document["missing"]?.array?.contains("optimizer.pt") == true)
+        #expect(
+            result.errorLines == [
+                "trainer_state.json: 'log_history[0].grad_norm' is not finite and is shown as null"
+            ])
+    }
+
     @Test func `what cannot be inspected is refused with one sentence`() throws {
         let directory = try TemporaryDirectory()
         try Data("hello".utf8).write(to: directory.file("text.txt"))

@@ -60,7 +60,12 @@ private struct Inspection {
                 ? try ResumePoint(contentsOf: url).saved.stateDigest : report.stateDigest
             try report.weights.map { try read(TensorFile(contentsOf: $0)) }
             if let description = report.description {
-                metadata = try JSONValue.parse(contentsOf: description)
+                let json = try JSONValue.parse(contentsOf: description, allowNonFinite: true)
+                let (value, places) = json.withoutNonFinite()
+                metadata = value
+                remarks += places.map {
+                    "\(description.lastPathComponent): '\($0)' is not finite and is shown as null"
+                }
             }
         } else if let header = try APRVersion1(ifAt: url) {
             kind = "apr_v1"
