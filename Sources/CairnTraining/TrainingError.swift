@@ -29,6 +29,11 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case newerSchema(file: String, found: Int, known: Int)
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
     case badGroups([String])
+    case badFormat(path: String, found: String)
+    case ambiguousFile(path: String, found: [String])
+    case noModelFile(path: String, tried: [String])
+    case doesNotFit(file: String, problems: [String])
+    case nothingSelected(selector: String, among: [String])
 
     public var description: String {
         switch self {
@@ -88,6 +93,19 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "\(vocabulary); is tokenizer.json of another model?"
         case .badGroups(let problems):
             "the optimizer's groups do not fit the model: \(problems.joined(separator: "; "))"
+        case .badFormat(let path, let found):
+            "\(path): expected a name that ends in .safetensors, .npz, .apr, .bin or .marshal, or "
+                + "a format by name; found \(found)"
+        case .ambiguousFile(let path, let found):
+            "\(path): expected one file of that name, with or without an extension; found "
+                + found.joined(separator: " and ") + ": say which"
+        case .noModelFile(let path, let tried):
+            "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
+        case .doesNotFit(let file, let problems):
+            "\(file) does not fit: \(problems.joined(separator: "; "))"
+        case .nothingSelected(let selector, let names):
+            "\(selector): expected a choice among the model's \(names.count) parameters, such as "
+                + "'\(names.first ?? "")', found none"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

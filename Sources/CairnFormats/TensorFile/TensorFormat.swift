@@ -37,7 +37,7 @@ public enum TensorFormat: String, CaseIterable, Sendable {
     ///     apr           "APR" and a zero byte
     ///
     /// Safetensors is asked first: a header of 2052 bytes begins 4, 8 as well, but a zero follows.
-    init?(beginningOf bytes: UnsafeRawBufferPointer) {
+    package init?(beginningOf bytes: UnsafeRawBufferPointer) {
         if Self.beginsLikeSafetensors(bytes) {
             self = .safetensors
         } else if bytes.starts(with: APRLayout.magic) {
