@@ -29,6 +29,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case newerSchema(file: String, found: Int, known: Int)
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
     case badGroups([String])
+    /// A state that transformers' Trainer cannot go on from.
+    case notForTrainer(String)
 
     public var description: String {
         switch self {
@@ -86,6 +88,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tokenOutOfRange(let file, let line, let id, let vocabulary):
             "\(file), line \(line): token id \(id) is outside of the model's vocabulary of "
                 + "\(vocabulary); is tokenizer.json of another model?"
+        case .notForTrainer(let reason):
+            "transformers' Trainer could not go on from this run: \(reason)"
         case .badGroups(let problems):
             "the optimizer's groups do not fit the model: \(problems.joined(separator: "; "))"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
