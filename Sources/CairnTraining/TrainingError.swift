@@ -34,6 +34,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noModelFile(path: String, tried: [String])
     case doesNotFit(file: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
+    /// A state that transformers' Trainer cannot go on from.
+    case notForTrainer(String)
 
     public var description: String {
         switch self {
@@ -91,6 +93,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tokenOutOfRange(let file, let line, let id, let vocabulary):
             "\(file), line \(line): token id \(id) is outside of the model's vocabulary of "
                 + "\(vocabulary); is tokenizer.json of another model?"
+        case .notForTrainer(let reason):
+            "transformers' Trainer could not go on from this run: \(reason)"
         case .badGroups(let problems):
             "the optimizer's groups do not fit the model: \(problems.joined(separator: "; "))"
         case .badFormat(let path, let found):
