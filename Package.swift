@@ -63,6 +63,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["CairnTensor", "CairnFormats"],
             path: "Tests/TestSupport"),
+        .target(
+            name: "FuzzTargets", dependencies: ["CairnTensor", "CairnFormats", "CairnText"],
+            path: "Tests/FuzzTargets"),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"]),
         .testTarget(name: "CairnTensorTests", dependencies: ["CairnTensor", "TestSupport"]),
         .testTarget(
             name: "CairnEngineTests", dependencies: ["CairnEngine", "CairnTensor", "TestSupport"]),

@@ -19,6 +19,8 @@ public enum FormatError: Error, Equatable, Sendable {
     case fileName(String, expected: String)
     /// A directory holds no weights that can be read.
     case noWeights(directory: String, found: [String], advice: String)
+    /// Another process writes into the directory.
+    case inUse(directory: String, owner: String, advice: String)
 }
 
 extension FormatError: CustomStringConvertible {
@@ -42,6 +44,8 @@ extension FormatError: CustomStringConvertible {
             "\(directory) holds no weights that can be read "
                 + (found.isEmpty ? "(it is empty)" : "(it holds \(found.joined(separator: ", ")))")
                 + ": \(advice)"
+        case .inUse(let directory, let owner, let advice):
+            "\(directory) is in use by \(owner): \(advice)"
         }
     }
 }

@@ -69,9 +69,11 @@ public struct SHA256: Sendable {
         return hash.hex
     }
 
+    private static let foldBlocks = cairn_sha256_native() ?? cairn_sha256_portable
+
     /// Takes whole blocks of 64 bytes.
     private static func fold(_ blocks: UnsafeRawBufferPointer, into state: inout [UInt32]) {
         guard let bytes = blocks.bindMemory(to: UInt8.self).baseAddress else { return }
-        cairn_sha256_blocks(&state, bytes, blocks.count / 64)
+        foldBlocks(&state, bytes, blocks.count / 64)
     }
 }

@@ -3,6 +3,7 @@
 
 import CairnFormats
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct DurableFileTests {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// SHA-256, block by block.
+/// SHA-256, block by block: the definition, and which function this processor is best at.
 
-#include "cairn_digest.h"
+#include "sha256.h"
 
 /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
-static const uint32_t K[64] = {
+const uint32_t cairn_sha256_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -21,7 +21,7 @@ static inline uint32_t word(const uint8_t *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-void cairn_sha256_blocks(uint32_t *state, const uint8_t *bytes, size_t blocks) {
+void cairn_sha256_portable(uint32_t *state, const uint8_t *bytes, size_t blocks) {
     for (; blocks > 0; blocks--, bytes += 64) {
         uint32_t w[64], s[8];
         for (int t = 0; t < 16; t++) w[t] = word(bytes + 4 * t);
@@ -31,16 +31,47 @@ void cairn_sha256_blocks(uint32_t *state, const uint8_t *bytes, size_t blocks) {
                    + (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
         }
         for (int i = 0; i < 8; i++) s[i] = state[i];
-        for (int t = 0; t < 64; t++) {
-            const uint32_t e = s[4], a = s[0];
-            const uint32_t t1 = s[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25))
-                                + (s[6] ^ (e & (s[5] ^ s[6]))) + K[t] + w[t];
-            const uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22))
-                                + ((a & s[1]) | (s[2] & (a | s[1])));
-            for (int i = 7; i > 0; i--) s[i] = s[i - 1];
-            s[4] += t1;
-            s[0] = t1 + t2;
+        // Round t finds a..h in s[-t mod 8] and after: nothing moves, and eight rounds unrolled
+        // leave all of it in registers.
+        for (int t = 0; t < 64; t += 8) {
+#pragma clang loop unroll(full)
+            for (int r = 0; r < 8; r++) {
+                const uint32_t a = s[(8 - r) % 8], b = s[(9 - r) % 8], c = s[(10 - r) % 8];
+                const uint32_t e = s[(12 - r) % 8], f = s[(13 - r) % 8], g = s[(14 - r) % 8];
+                uint32_t *d = &s[(11 - r) % 8], *h = &s[(15 - r) % 8];
+                const uint32_t t1 = *h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25))
+                                    + (g ^ (e & (f ^ g))) + cairn_sha256_constants[t + r]
+                                    + w[t + r];
+                *d += t1;
+                *h = t1 + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22))
+                     + ((a & b) | (c & (a | b)));
+            }
         }
         for (int i = 0; i < 8; i++) state[i] += s[i];
     }
 }
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+cairn_sha256_fold cairn_sha256_native(void) {
+    enum { SSSE3 = 1 << 9, SSE41 = 1 << 19, SHA = 1 << 29 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & SSSE3) || !(c & SSE41)) return NULL;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & SHA)) return NULL;
+    return cairn_sha256_x86;
+}
+#elif defined(__aarch64__) && defined(__APPLE__)
+
+cairn_sha256_fold cairn_sha256_native(void) { return cairn_sha256_arm64; }
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+cairn_sha256_fold cairn_sha256_native(void) {
+    enum { SHA2 = 1 << 6 };  // HWCAP_SHA2 of asm/hwcap.h, which not every C library ships.
+    return getauxval(AT_HWCAP) & SHA2 ? cairn_sha256_arm64 : NULL;
+}
+#else
+
+cairn_sha256_fold cairn_sha256_native(void) { return NULL; }
+#endif

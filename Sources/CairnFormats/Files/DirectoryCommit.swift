@@ -56,12 +56,12 @@ public final class DirectoryCommit {
     package init(
         target: URL, subfolders: Set<String> = [], files: some FileOperations
     ) throws(FormatError) {
-        for folder in subfolders { try Self.checkPart(folder, of: folder) }
+        for folder in subfolders { try FileName.check(folder) }
         self.target = target
         self.files = files
         self.subfolders = subfolders
         place = StagingPlace(for: target)
-        if try files.kind(of: place.target) == .other {
+        guard [.none, .directory].contains(try files.kind(of: place.target)) else {
             throw .system(
                 operation: "replace", path: place.target, reason: "it is not a directory")
         }
@@ -186,7 +186,7 @@ public final class DirectoryCommit {
 
     private func checkName(_ name: String) throws(FormatError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        for part in parts { try Self.checkPart(part, of: name) }
+        for part in parts { try FileName.check(part, of: name) }
         if parts.count == 1 { return }
         guard parts.count == 2, subfolders.contains(parts[0]) else {
             let allowed = subfolders.sorted().joined(separator: ", ")
@@ -197,14 +197,6 @@ public final class DirectoryCommit {
         }
         if made.insert(parts[0]).inserted {
             try files.makeDirectory("\(place.temporary)/\(parts[0])")
-        }
-    }
-
-    private static func checkPart(_ part: String, of name: String) throws(FormatError) {
-        if part.isEmpty || part == "." || part == ".." || part.utf8.contains(0)
-            || part.utf8.contains(UInt8(ascii: "/"))
-        {
-            throw .fileName(name, expected: "a name that is not empty, '.' or '..'")
         }
     }
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The seam under durable writing: every change of the file system that a commit makes.
+/// The seam under durable writing: every change of the file system that this project makes.
 
-/// What stands at a path; a symbolic link is an `other`.
-package enum FileKind: Sendable { case none, directory, other }
+import Foundation
 
-/// The operations that a commit is made of, each one step that a crash can follow.
+/// What stands at a path; a link is not followed, and what is none of these is an `other`.
+package enum FileKind: Sendable { case none, file, directory, link, other }
+
+/// The operations that durable writing is made of, each one step that a crash can follow.
 ///
 /// Tests put failures and crashes between them; `SystemFiles` is the real thing. Descriptors are
-/// those of `createFile`.
+/// those of `createFile` and `openForAppending`. An operation that a signal interrupts is taken
+/// up again by `SystemFiles`, but for `write`, whose callers go on with the rest anyway.
 package protocol FileOperations: Sendable {
     /// Fails when anything is there.
     func makeDirectory(_ path: String) throws(FormatError)
@@ -15,12 +18,20 @@ package protocol FileOperations: Sendable {
     /// Opens a new, empty file for writing; fails when anything is there.
     func createFile(_ path: String) throws(FormatError) -> Int32
 
-    /// Writes all of `bytes`; `path` is for the error only, as in the next two.
+    /// Opens a file whose writes all go to its end, making it where there is none.
+    func openForAppending(_ path: String) throws(FormatError) -> Int32
+
+    /// Writes a first part of `bytes`, which are not none; its length, 0 after an interruption.
+    ///
+    /// `path` is for the error only, as in the next three.
     func write(
         _ bytes: UnsafeRawBufferPointer, to file: Int32, path: String
-    ) throws(FormatError)
+    ) throws(FormatError) -> Int
 
-    /// Returns when the file's bytes are on the medium.
+    /// Cuts the file off after its first `count` bytes.
+    func truncate(_ file: Int32, to count: Int, path: String) throws(FormatError)
+
+    /// Returns when the file's bytes and its length are on the medium.
     func synchronize(_ file: Int32, path: String) throws(FormatError)
 
     /// Closes the descriptor, whether or not it throws.
@@ -29,14 +40,43 @@ package protocol FileOperations: Sendable {
     /// Returns when the directory's entries are on the medium.
     func synchronizeDirectory(_ path: String) throws(FormatError)
 
-    /// Moves, replacing a file at `target`.
+    /// Makes a symbolic link that holds `destination`; fails when anything is there.
+    func makeLink(_ path: String, to destination: String) throws(FormatError)
+
+    /// Moves, replacing a file or a link at `target`.
     func rename(_ source: String, to target: String) throws(FormatError)
 
     /// Swaps two existing paths in one step; false, and no change, where the system cannot.
     func exchange(_ a: String, with b: String) throws(FormatError) -> Bool
 
-    /// Removes a file, or a directory and all in it, following no link; nothing there is no error.
-    func remove(_ path: String) throws(FormatError)
+    /// Removes a file or a link; nothing there is no error.
+    func removeFile(_ path: String) throws(FormatError)
+
+    /// Removes an empty directory.
+    func removeDirectory(_ path: String) throws(FormatError)
 
     func kind(of path: String) throws(FormatError) -> FileKind
+
+    /// The entries of a directory, in no order.
+    func names(in path: String) throws(FormatError) -> [String]
+}
+
+extension FileOperations {
+    /// Writes all of `bytes`.
+    package func writeAll(
+        _ bytes: UnsafeRawBufferPointer, to file: Int32, path: String
+    ) throws(FormatError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = try write(UnsafeRawBufferPointer(rebasing: rest), to: file, path: path)
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Removes a file, or a directory and all in it, following no link; nothing there is no error.
+    package func remove(_ path: String) throws(FormatError) {
+        guard try kind(of: path) == .directory else { return try removeFile(path) }
+        for name in try names(in: path).sorted() { try remove(path + "/" + name) }
+        try removeDirectory(path)
+    }
 }

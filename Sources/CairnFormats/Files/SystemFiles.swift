@@ -20,42 +20,45 @@ package struct SystemFiles: FileOperations {
     }
 
     package func createFile(_ path: String) throws(FormatError) -> Int32 {
-        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        if file < 0 { throw .system("create", path, errno) }
-        return file
+        try Self.opened(path, O_WRONLY | O_CREAT | O_EXCL, "create")
+    }
+
+    package func openForAppending(_ path: String) throws(FormatError) -> Int32 {
+        try Self.opened(path, O_WRONLY | O_APPEND | O_CREAT, "open")
     }
 
     package func write(
         _ bytes: UnsafeRawBufferPointer, to file: Int32, path: String
-    ) throws(FormatError) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            // Darwin refuses more than 2^31 - 1 bytes at once.
-            let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-            #if canImport(Glibc)
-                let count = Glibc.write(file, piece.baseAddress, piece.count)
-            #elseif canImport(Musl)
-                let count = Musl.write(file, piece.baseAddress, piece.count)
-            #else
-                let count = Darwin.write(file, piece.baseAddress, piece.count)
-            #endif
-            if count > 0 {
-                rest = rest.dropFirst(count)
-            } else if count == 0 || errno != EINTR {
-                throw .system("write", path, count == 0 ? ENOSPC : errno)
-            }
+    ) throws(FormatError) -> Int {
+        // Darwin refuses more than 2^31 - 1 bytes at once.
+        let count = min(bytes.count, 1 << 30)
+        #if canImport(Glibc)
+            let written = Glibc.write(file, bytes.baseAddress, count)
+        #elseif canImport(Musl)
+            let written = Musl.write(file, bytes.baseAddress, count)
+        #else
+            let written = Darwin.write(file, bytes.baseAddress, count)
+        #endif
+        if written > 0 { return written }
+        if written < 0 && errno == EINTR { return 0 }
+        throw .system("write", path, written == 0 ? ENOSPC : errno)
+    }
+
+    package func truncate(_ file: Int32, to count: Int, path: String) throws(FormatError) {
+        if Self.untilDone({ ftruncate(file, off_t(count)) }) != 0 {
+            throw .system("shorten", path, errno)
         }
     }
 
     package func synchronize(_ file: Int32, path: String) throws(FormatError) {
         #if canImport(Darwin)
             // fsync alone leaves the bytes in the drive's cache; some file systems have no more.
-            if fcntl(file, F_FULLFSYNC) == 0 { return }
+            if Self.untilDone({ fcntl(file, F_FULLFSYNC) }) == 0 { return }
             guard errno == ENOTSUP || errno == EINVAL || errno == ENOTTY else {
                 throw .system("synchronize", path, errno)
             }
         #endif
-        if fsync(file) != 0 { throw .system("synchronize", path, errno) }
+        if Self.untilDone({ fsync(file) }) != 0 { throw .system("synchronize", path, errno) }
     }
 
     package func close(_ file: Int32, path: String) throws(FormatError) {
@@ -71,11 +74,16 @@ package struct SystemFiles: FileOperations {
     }
 
     package func synchronizeDirectory(_ path: String) throws(FormatError) {
-        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if directory < 0 { throw .system("open", path, errno) }
+        let directory = try Self.opened(path, O_RDONLY | O_DIRECTORY, "open")
         defer { try? close(directory, path: path) }
         // EINVAL: the file system has no such operation for directories.
-        if fsync(directory) != 0 && errno != EINVAL { throw .system("synchronize", path, errno) }
+        if Self.untilDone({ fsync(directory) }) != 0 && errno != EINVAL {
+            throw .system("synchronize", path, errno)
+        }
+    }
+
+    package func makeLink(_ path: String, to destination: String) throws(FormatError) {
+        if symlink(destination, path) != 0 { throw .system("make a link at", path, errno) }
     }
 
     package func rename(_ source: String, to target: String) throws(FormatError) {
@@ -103,32 +111,64 @@ package struct SystemFiles: FileOperations {
         throw .system("exchange \(a) with", b, errno)
     }
 
-    package func remove(_ path: String) throws(FormatError) {
-        guard try kind(of: path) == .directory else {
-            if unlink(path) != 0 && errno != ENOENT { throw .system("remove", path, errno) }
-            return
-        }
-        for name in try names(in: path) { try remove(path + "/" + name) }
+    package func removeFile(_ path: String) throws(FormatError) {
+        if unlink(path) != 0 && errno != ENOENT { throw .system("remove", path, errno) }
+    }
+
+    package func removeDirectory(_ path: String) throws(FormatError) {
         if rmdir(path) != 0 { throw .system("remove", path, errno) }
     }
 
     package func kind(of path: String) throws(FormatError) -> FileKind {
         var status = stat()
-        if lstat(path, &status) == 0 {
-            return status.st_mode & S_IFMT == S_IFDIR ? .directory : .other
+        guard lstat(path, &status) == 0 else {
+            if errno == ENOENT { return .none }
+            throw .system("look at", path, errno)
         }
-        if errno == ENOENT { return .none }
-        throw .system("look at", path, errno)
+        return switch status.st_mode & S_IFMT {
+        case S_IFREG: .file
+        case S_IFDIR: .directory
+        case S_IFLNK: .link
+        default: .other
+        }
     }
 
-    /// The entries of a directory, in no order.
-    func names(in path: String) throws(FormatError) -> [String] {
+    /// The size of the regular file at a path, links followed; nil where nothing is.
+    func size(of path: String) throws(FormatError) -> Int? {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            if errno == ENOENT { return nil }
+            throw .system("look at", path, errno)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw .system(operation: "read", path: path, reason: "it is no regular file")
+        }
+        return Int(status.st_size)
+    }
+
+    package func names(in path: String) throws(FormatError) -> [String] {
         guard let stream = opendir(path) else { throw .system("open", path, errno) }
         closedir(stream)
         do {
             return try FileManager.default.contentsOfDirectory(atPath: path)
         } catch {
             throw .system(operation: "list", path: path, reason: "\(error.localizedDescription)")
+        }
+    }
+
+    private static func opened(
+        _ path: String, _ flags: Int32, _ operation: String
+    ) throws(FormatError) -> Int32 {
+        let file = untilDone { open(path, flags | O_CLOEXEC, 0o666) }
+        if file < 0 { throw .system(operation, path, errno) }
+        return file
+    }
+
+    /// The result of a system call, made again as long as signals interrupt it.
+    private static func untilDone(_ call: () -> Int32) -> Int32 {
+        while true {
+            let result = call()
+            if result >= 0 || errno != EINTR { return result }
         }
     }
 

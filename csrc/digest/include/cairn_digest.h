@@ -14,9 +14,38 @@
 /// Folds whole blocks into the state of a SHA-256.
 ///
 /// - Shapes:   `state` holds the eight words of FIPS 180-4, `bytes` holds 64 * `blocks` bytes.
-/// - Numerics: the same words on every instruction set.
+/// - Numerics: the same words from every function of this type.
 /// - Source:   FIPS 180-4, section 6.2.2.
-void cairn_sha256_blocks(uint32_t *state, const uint8_t *bytes, size_t blocks);
+typedef void (*cairn_sha256_fold)(uint32_t *state, const uint8_t *bytes, size_t blocks);
+
+/// The definition, for every machine.
+void cairn_sha256_portable(uint32_t *state, const uint8_t *bytes, size_t blocks);
+
+/// The one that uses this processor's instructions for SHA-256; null where it has none.
+///
+/// Asks the processor on every call: keep the answer.
+cairn_sha256_fold _Nullable cairn_sha256_native(void);
+
+/// Names a string of bytes by 128 bits, at the speed of memory; not against an adversary.
+///
+/// With words w of 8 bytes, little-endian, lanes h_0..h_7 and odd constants K_i, P, Q:
+///
+///     h_i <- state_(i mod 2) + K_i * (i + 1)         at the beginning
+///     h_i <- rotate(h_i + w * P, 31) * Q             for the i-th word of every eight
+///     sum <- count ^ state_j ^ K_j                   at the end, for j = 0 and 1
+///     sum <- rotate(sum ^ mixed(h_i * K_j), 29) * P  for i = 0..7
+///     state_j <- mixed(sum)
+///     mixed(x) = z ^ z >> 32,  z = (y ^ y >> 29) * P,  y = (x ^ x >> 32) * Q
+///
+/// where the last words are filled up with zeros to 64 bytes. Every step is a bijection of the
+/// word for a given lane and of the lane for a given word, and the sum one of each lane: a change
+/// within one aligned word of 8 bytes changes both halves of the result for certain. Any other
+/// change goes unnoticed with the odds of 2^-128 that a random function has.
+///
+/// - Shapes:   `state` holds two words: zeros at first, then the result, from which a further
+///             string goes on. Where strings are cut matters: "ab" and "c" are not "abc".
+/// - Numerics: the same words on every machine.
+void cairn_fingerprint(uint64_t *state, const uint8_t *bytes, size_t count);
 
 #pragma clang assume_nonnull end
 
