@@ -176,9 +176,18 @@ class Suite:
                 file.write(data)
         listed = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
                   for name, data in files.items() if not name.startswith(("extra", "."))}
+        manifest = {"schema_version": 1, "run_id": "r", "name": "best", "parent": None,
+                    "files": listed}
         with open(os.path.join(path, "manifest.json"), "w") as file:
-            json.dump({"schema_version": 1, "files": listed}, file)
+            json.dump({**manifest, "sha256": self.digest(manifest)}, file)
         return path
+
+    @staticmethod
+    def digest(manifest):
+        """What a manifest says of itself: of its other members, without white space."""
+        rest = {key: value for key, value in manifest.items() if key != "sha256"}
+        text = json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     FLAGS = ["--base-model", "tester/base", "--include", "extra/*", "--json"]
 
@@ -225,9 +234,10 @@ class Suite:
                    "training state and hidden files stay")
         text = b"".join(open(os.path.join(got, path), "rb").read() for path in files)
         self.check(self.work.encode() not in text, "no path of this machine is in any file")
-        manifest = json.load(open(os.path.join(got, "manifest.json")))["files"]
+        listing = json.load(open(os.path.join(got, "manifest.json")))
+        manifest = listing["files"]
         self.check(
-            len(manifest) == 7 and all(
+            listing["sha256"] == self.digest(listing) and len(manifest) == 7 and all(
                 hashlib.sha256(open(os.path.join(got, path), "rb").read()).hexdigest()
                 == entry["sha256"] for path, entry in manifest.items()),
             "the manifest agrees with what was published")
@@ -347,14 +357,14 @@ class Suite:
         self.publish(source, "tester/x")
         with open(os.path.join(source, "extra/data.bin"), "ab") as file:
             file.write(b"more")
-        self.hub.fault("POST .*/batch", status=503, headers={"Retry-After": "5"})
+        self.hub.fault("POST .*/batch", status=503, headers={"Retry-After": "20"})
         process = self.start("publish", source, "tester/x", *self.FLAGS)
         self.wait_for("POST .*/batch", 2)
         other = self.folder("other")
         with open(os.path.join(other, "other.txt"), "w") as file:
             file.write("other\n")
         self.client(next(iter(self.clients.values())), "upload", other, "tester/x")
-        _, text = process.communicate(timeout=60)
+        _, text = process.communicate(timeout=90)
         self.outputs.append(text)
         self.check("got another commit on 'main' meanwhile" in text and process.returncode == 1
                    and "other.txt" in self.hub.files("tester/x"),
