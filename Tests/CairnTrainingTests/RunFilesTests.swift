@@ -166,7 +166,7 @@ import Testing
         let before = try names(golden)
         var said: [String] = []
 
-        let point = try ResumePoint.found(at: out, note: { said.append($0) })
+        let point = try ResumableRun.found(at: out, note: { said.append($0) })
 
         #expect(point.source.lastPathComponent == "step-\(report.steps - 1)")
         #expect(point.saved.state.step == report.steps - 1)
@@ -214,7 +214,7 @@ import Testing
         let out = golden.options.output
         let stranger = out.appendingPathComponent("step-999")
         try FileManager.default.createDirectory(at: stranger, withIntermediateDirectories: true)
-        let point = try ResumePoint(contentsOf: out.appendingPathComponent("step-1"))
+        let point = try ResumableRun(contentsOf: out.appendingPathComponent("step-1"))
         var options = try point.options(output: out)
         options.policy = SavePolicy()
         options.policy.steps = 1
