@@ -61,6 +61,30 @@ extension BadInput {
             $0.finetune(without: "--task", then: ["--task", "summarize"])
         },
 
+        // MARK: The Hub
+        BadInput("a bare name to publish to", .wrongUse, says: "ORG/NAME", "'model'") { _ in
+            ["publish", "model", "model"]
+        },
+        BadInput("a name that is none to publish to", .wrongUse, says: "'me/a b'", "letters") { _ in
+            ["publish", "model", "me/a b"]
+        },
+        BadInput("a base that is a path", .wrongUse, says: "'/model'", "ORG/NAME") { _ in
+            ["publish", "model", "me/model", "--base-model", "/model"]
+        },
+        BadInput("a branch that is none", .wrongUse, says: "'../x'", "branch") { _ in
+            ["publish", "model", "me/model", "--revision", "../x"]
+        },
+        BadInput("a commit without a title", .wrongUse, says: "--message", "empty") { _ in
+            ["publish", "model", "me/model", "--message", " "]
+        },
+        BadInput("nothing to pull", .wrongUse, says: "ORG/NAME", "none") { _ in ["pull"] },
+        BadInput("a name that is none to pull", .wrongUse, says: "'a/b/c'", "ORG/NAME") { _ in
+            ["pull", "a/b/c"]
+        },
+        BadInput("no directory to publish", .failed, says: "list", "/out") {
+            ["publish", $0.output.path, "me/model", "--dry-run"]
+        },
+
         // MARK: Values
         BadInput("a bad number", .wrongUse, says: "--learning-rate", "number", "'2e-4x'") {
             $0.finetune("--learning-rate", "2e-4x")
