@@ -144,19 +144,12 @@ extension PayloadCodec {
 // MARK: Writing
 
 extension MLXRubyCheckpoint {
-    /// Writes the Marshal form.
+    /// Streams the Marshal form into `sink`, tensor by tensor.
     ///
-    /// Fails on a type that array records lack, on names of which one continues another, and on
-    /// a parameter of the optimizer that has the name of a scalar.
+    /// Fails, before anything is written, on a type that array records lack, on names of which
+    /// one continues another, and on a parameter of the optimizer that has the name of a scalar.
     public func writeMarshal(to sink: inout some ByteSink) throws(FormatError) {
-        let codec = PayloadCodec<MarshalValue>(file: "Marshal")
-        var members: [(key: String, value: MarshalValue)] = [
-            ("format", .text(Self.marshalFormat)),
-            ("model", try codec.make(.members(try codec.tree(of: tensors)), at: "model")),
-            ("metadata", try codec.value(of: .object(metadata), at: "metadata")),
-        ]
-        if let optimizer { members.append(("optimizer", try codec.value(of: optimizer))) }
-        try MarshalWriter.write(try codec.make(.members(members), at: ""), to: &sink)
+        try MarshalCheckpointWriter.write(self, to: &sink)
     }
 
     /// Writes the weights of the native form.
