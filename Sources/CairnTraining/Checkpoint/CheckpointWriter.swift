@@ -93,12 +93,7 @@ public struct CheckpointWriter: Sendable {
         let prefix = adapter == nil ? "" : PEFTAdapter.prefix
         let tensors = Dictionary(
             uniqueKeysWithValues: snapshot.parameters.map { (prefix + $0, $1) })
-        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
-            let bad = tensor.withBytes { bytes in
-                bytes.bindMemory(to: Float.self).firstIndex { !$0.isFinite }
-            }
-            if let bad { throw TrainingError.nonFiniteWeights(tensor: name, element: bad) }
-        }
+        try FiniteWeights.require(tensors)
         return tensors
     }
 
