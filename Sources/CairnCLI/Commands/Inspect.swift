@@ -57,7 +57,7 @@ private struct Inspection {
             kind = report.kind.rawValue
             stateDigest =
                 report.kind == .checkpoint && report.missing.isEmpty
-                ? try ResumePoint(contentsOf: url).saved.stateDigest : report.stateDigest
+                ? try ResumableRun(contentsOf: url).saved.stateDigest : report.stateDigest
             try report.weights.map { try read(TensorFile(contentsOf: $0)) }
             if let description = report.description {
                 let json = try JSONValue.parse(contentsOf: description, allowNonFinite: true)
