@@ -72,6 +72,17 @@ public final class Parameters {
         numbers.withUnsafeBytes { entry.buffer.copyIn(from: $0) }
     }
 
+    /// Replaces the numbers of a parameter that trains by those of a tensor of its shape.
+    public func set(_ name: String, to tensor: Tensor) {
+        let entry = entry(name)
+        precondition(
+            tensor.shape.dimensions == entry.dimensions,
+            "\(name) is \(entry.dimensions), got \(tensor.shape)")
+        guard tensor.dtype == .f32 else { return set(name, to: tensor.floats()) }
+        precondition(entry.isTrainable, "\(name) is frozen")
+        tensor.withBytes { entry.buffer.copyIn(from: $0) }
+    }
+
     package func entry(_ name: String) -> Entry {
         guard let entry = entries[name] else {
             preconditionFailure("the graph reads '\(name)', which was never added")
