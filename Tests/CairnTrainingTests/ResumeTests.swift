@@ -71,7 +71,7 @@ struct Outcome: Equatable {
 extension GoldenJob {
     /// Goes on from a point in a directory of its own, on `threads` threads.
     func resumed(
-        _ point: ResumePoint, in name: String, threads: Int = 2, isa: ISA = .best
+        _ point: ResumableRun, in name: String, threads: Int = 2, isa: ISA = .best
     ) throws -> Outcome {
         var options = try point.options(output: directory.file(name))
         options.threads = threads
@@ -91,7 +91,7 @@ extension GoldenJob {
 
         for step in 1...expected.steps {
             let place = golden.options.output.appendingPathComponent("step-\(step)")
-            let point = try ResumePoint(contentsOf: place)
+            let point = try ResumableRun(contentsOf: place)
             #expect(point.saved.state.step == step)
             let isa = ISA.supported[step % ISA.supported.count]
             let outcome = try golden.resumed(
@@ -121,7 +121,7 @@ extension GoldenJob {
                     return count == poll ? .signal : nil
                 })
             #expect(report.status == .interrupted)
-            let point = try ResumePoint.found(at: golden.options.output, note: { _ in })
+            let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
             let outcome = Outcome(
                 try FineTuneJob(
                     try point.options(output: golden.options.output), start: .resumed(point)
@@ -133,7 +133,7 @@ extension GoldenJob {
     @Test func `a run that is over does nothing more`() throws {
         let golden = try RunVariant.all[0].golden()
         let expected = Outcome(try golden.job().run())
-        let point = try ResumePoint.found(at: golden.options.output, note: { _ in })
+        let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
         var steps = 0
 
         let report = try FineTuneJob(
@@ -155,7 +155,7 @@ extension GoldenJob {
         for name in ["epoch-2", "latest"] {
             try FileManager.default.removeItem(at: out.appendingPathComponent(name))
         }
-        let point = try ResumePoint.found(at: out, note: { _ in })
+        let point = try ResumableRun.found(at: out, note: { _ in })
 
         _ = try FineTuneJob(try point.options(output: out), start: .resumed(point)).run()
 
@@ -173,7 +173,7 @@ extension GoldenJob {
         for name in ["best", "epoch-2", "step-4", "latest"] {
             try FileManager.default.removeItem(at: out.appendingPathComponent(name))
         }
-        let point = try ResumePoint.found(at: out, note: { _ in })
+        let point = try ResumableRun.found(at: out, note: { _ in })
         #expect(point.saved.state.step == 2)
 
         _ = try FineTuneJob(try point.options(output: out), start: .resumed(point)).run()
@@ -191,7 +191,7 @@ extension GoldenJob {
         other.options.settings.learningRate *= 1 + 1e-12
         other.options.policy.steps = 1
         _ = try other.job().run()
-        let point = try ResumePoint(contentsOf: out.appendingPathComponent("step-1"))
+        let point = try ResumableRun(contentsOf: out.appendingPathComponent("step-1"))
         let foreign = try Ledger(ofRun: other.options.output)
         let own = try Ledger(ofRun: out)
         #expect(own.entries[1] != foreign.entries[1])
@@ -225,7 +225,7 @@ extension GoldenJob {
     func `an input that changed is refused, and allowed when asked for`(key: String) throws {
         let golden = try RunVariant.all[0].golden()
         _ = try golden.job().run(stop: { .signal })
-        let point = try ResumePoint.found(at: golden.options.output, note: { _ in })
+        let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
         var options = try point.options(output: golden.options.output)
         let model = golden.directory.file("model")
         try FileManager.default.copyItem(at: options.model, to: model)
@@ -256,7 +256,7 @@ extension GoldenJob {
     @Test func `a state of another model is refused with every misfit`() throws {
         let golden = try RunVariant.all[0].golden()
         _ = try golden.job().run(stop: { .signal })
-        let point = try ResumePoint.found(at: golden.options.output, note: { _ in })
+        let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
         var options = try point.options(output: golden.options.output)
         options.method = .lora(AdapterConfiguration(rank: 8, alpha: 8, dropout: 0.2))
 
@@ -290,7 +290,7 @@ extension GoldenJob {
             var json = good
             change(&json)
             try JSONValue.object(json).serialized().write(to: file)
-            return self.refusal { _ = try ResumePoint(contentsOf: golden.best) }
+            return self.refusal { _ = try ResumableRun(contentsOf: golden.best) }
         }
 
         #expect(
@@ -313,7 +313,7 @@ extension GoldenJob {
     @Test func `a raised target goes on and is remembered`() throws {
         let golden = try RunVariant.all[0].golden()
         let first = try golden.job().run()
-        let point = try ResumePoint.found(at: golden.options.output, note: { _ in })
+        let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
         var options = try point.options(output: golden.options.output)
         options.settings.epochs = 3
 
@@ -329,7 +329,7 @@ extension GoldenJob {
         var golden = try RunVariant.all[0].golden()
         golden.options.policy.steps = 1
         let run = Outcome(try golden.job().run())
-        let point = try ResumePoint(
+        let point = try ResumableRun(
             contentsOf: golden.options.output.appendingPathComponent("step-2"))
         func branch(_ rate: Double, _ name: String) throws -> FineTuneReport {
             var options = try point.options(output: golden.directory.file(name))
@@ -342,7 +342,7 @@ extension GoldenJob {
 
         #expect(Outcome(same) == run)
         #expect(other.stateDigest != run.digest && other.steps == run.steps)
-        let state = try ResumePoint.found(at: golden.directory.file("other"), note: { _ in })
+        let state = try ResumableRun.found(at: golden.directory.file("other"), note: { _ in })
             .saved.state
         #expect(state.parent?.runID == point.saved.state.runID)
         #expect(state.parent?.relation == .branched && state.parent?.step == 2)
@@ -356,7 +356,7 @@ extension GoldenJob {
     ) throws {
         let golden = try RunVariant.all[0].golden()
         _ = try golden.job().run()
-        let point = try ResumePoint.found(at: golden.options.output, note: { _ in })
+        let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
         let options = try point.options(output: golden.directory.file("next"))
 
         let job = try FineTuneJob(options, start: .continued(point, keepsOptimizer: keeps))

@@ -165,7 +165,7 @@ struct Finetune: Command {
             ?? settings.learningRate
         settings.schedule =
             try arguments.choice("--schedule", Schedule.Shape.self) ?? settings.schedule
-        settings.scheduleOptions = try scheduleOptions(arguments, settings.schedule)
+        settings.scheduleOptions = try scheduleOptions(arguments, over: settings)
         settings.warmup =
             try arguments.number("--warmup", "a share between 0 and 1") { $0 >= 0 && $0 <= 1 }
             ?? settings.warmup
@@ -192,13 +192,16 @@ struct Finetune: Command {
 
     /// What the shape of the learning rate needs, and nothing that it does not know.
     private static func scheduleOptions(
-        _ arguments: Arguments, _ shape: Schedule.Shape
+        _ arguments: Arguments, over settings: FineTuneSettings
     ) throws -> Schedule.Options {
-        var options = Schedule.Options()
+        var options = settings.scheduleOptions
+        let shape = settings.schedule
         for (flag, owner) in [
             ("--power", Schedule.Shape.polynomial), ("--cycles", .cosineRestarts),
         ]
-        where arguments.has(flag) != (shape == owner) {
+        where arguments.has(flag)
+            ? shape != owner : shape == owner && arguments.has("--schedule")
+        {
             throw arguments.usage(
                 arguments.has(flag)
                     ? "\(flag) is for --schedule \(owner.rawValue), not for \(shape.rawValue)"

@@ -14,6 +14,8 @@ public struct MarshalWriter {
     private var buffer: [UInt8] = [4, 8]
     private var symbols: [MarshalString: Int] = [:]
     private var depth = 0
+    /// A float's spelling.
+    private var text: [UInt8] = []
 
     private init() {}
 
@@ -42,7 +44,10 @@ public struct MarshalWriter {
         case .bigInteger(let value): try writeBig(value.isNegative, value.magnitude)
         case .float(let value):
             append("f")
-            try writeCounted(Array(MarshalFloat.text(of: value).utf8))
+            text.removeAll(keepingCapacity: true)
+            MarshalFloat.append(value, to: &text)
+            writeLong(text.count)
+            buffer += text
         case .string(let string): try writeString(string)
         case .symbol(let symbol): try writeSymbol(symbol)
         case .array(let elements):

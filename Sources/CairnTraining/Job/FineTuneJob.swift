@@ -13,13 +13,13 @@ public enum JobStart: Sendable {
     /// The base's weights and a fresh head.
     case fresh
     /// The same run, at the place where a checkpoint has it; refusals of these keys are overridden.
-    case resumed(ResumePoint, allowing: Set<String> = [])
+    case resumed(ResumableRun, allowing: Set<String> = [])
     /// A new run with a checkpoint's weights, and with its optimizer's slots where these are kept.
-    case continued(ResumePoint, keepsOptimizer: Bool)
+    case continued(ResumableRun, keepsOptimizer: Bool)
     /// A new run that is another one's up to a checkpoint and goes on under other settings.
-    case branched(ResumePoint, allowing: Set<String> = [])
+    case branched(ResumableRun, allowing: Set<String> = [])
 
-    var point: ResumePoint? {
+    var point: ResumableRun? {
         switch self {
         case .fresh: nil
         case .resumed(let point, _), .continued(let point, _), .branched(let point, _): point
@@ -118,7 +118,7 @@ public final class FineTuneJob {
 
     /// Refuses inputs that differ from those of the run that is to go on.
     private static func requireSame(_ inputs: InputDigests, _ start: JobStart) throws {
-        let (point, allowed): (ResumePoint, Set<String>)
+        let (point, allowed): (ResumableRun, Set<String>)
         switch start {
         case .fresh, .continued: return
         case .resumed(let a, let b), .branched(let a, let b): (point, allowed) = (a, b)
@@ -181,6 +181,7 @@ public final class FineTuneJob {
         let lock: RunLock
         let store: CheckpointStore
         let ledger: LedgerRecorder
+        let log: RunLog
     }
 
     /// Trains, and writes checkpoints into the output directory.
@@ -194,34 +195,60 @@ public final class FineTuneJob {
     ) throws -> FineTuneReport {
         let desk = try open(report)
         defer { desk.lock.release() }
-        let (store, ledger) = (desk.store, desk.ledger)
-        let output = options.output
+        let (store, log) = (desk.store, desk.log)
         defer {
             store.wait()
             store.report(report)
+            for note in log.notes { report(.note(note)) }
         }
-        var result = try tuner.run(
-            RunControls(
-                save: { name, reason, snapshot in
-                    store.save(name, reason: reason, snapshot: snapshot) {
-                        try ledger.synchronize()
-                    }
-                },
-                hasSaved: { name, step in
-                    let place = output.appendingPathComponent(name)
-                    let saved = try? SavedRun(ofCheckpoint: place)
-                    return saved?.state.step == step && Manifest.check(place).isWhole
-                },
-                stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
-                report: { event in
-                    store.report(report)
-                    report(event)
-                }))
+        var result: FineTuneReport
+        do {
+            result = try tuner.run(controls(desk, stop, wantsSave, report))
+        } catch {
+            log.finish(tuner.state.failed, digest: nil)
+            throw error
+        }
         store.wait()
         store.report(report)
-        try ledger.synchronize()
+        try desk.ledger.synchronize()
+        log.finish(tuner.state, digest: result.stateDigest)
         result.failedSaves = store.failures
         return result
+    }
+
+    private func controls(
+        _ desk: Desk, _ stop: @escaping () -> StopReason?, _ wantsSave: @escaping () -> Bool,
+        _ report: @escaping (FineTuneEvent) -> Void
+    ) -> RunControls {
+        let (store, ledger, log) = (desk.store, desk.ledger, desk.log)
+        let (output, description) = (options.output, description)
+        return RunControls(
+            save: { name, reason, snapshot in
+                store.save(
+                    name, reason: reason, snapshot: snapshot, steps: { log.steps },
+                    prepare: { try ledger.synchronize() },
+                    finish: { snapshot in
+                        try RunBundle(
+                            snapshot.state, description,
+                            checkpoint: output.appendingPathComponent(name), in: output
+                        ).write()
+                    })
+            },
+            hasSaved: { name, step in
+                let place = output.appendingPathComponent(name)
+                let saved = try? SavedRun(ofCheckpoint: place)
+                return saved?.state.step == step && Manifest.check(place).isWhole
+            },
+            stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
+            report: { event in
+                store.report(report)
+                switch event {
+                case .step(let step): log.add(step)
+                case .epoch(let epoch): log.add(epoch)
+                default: break
+                }
+                report(event)
+            })
     }
 
     /// Takes the directory, and finds out whether the run may go on there.
@@ -261,7 +288,8 @@ public final class FineTuneJob {
         let store = CheckpointStore(
             writer, policy: options.policy, monitor: options.settings.monitor,
             resumedFrom: resumedFrom)
-        return Desk(lock: lock, store: store, ledger: ledger)
+        let log = RunLog(options.output, description, from: tuner.state)
+        return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
     /// Refuses a run whose checkpoints would not fit on the disk.

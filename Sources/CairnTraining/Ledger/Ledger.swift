@@ -28,7 +28,7 @@ public struct LedgerEntry: Sendable, Equatable {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         step = try reader.count("step", atLeast: 1)
         epoch = try reader.count("epoch", atLeast: 1)
         batch = try reader.string("batch")
@@ -143,7 +143,7 @@ public struct Ledger: Sendable {
 
     private static func entry(_ line: Data, file: String) -> LedgerEntry? {
         guard let json = try? JSONValue.parse(Data(line.dropLast()), file: file),
-            let reader = try? StateReader(json, file: file)
+            let reader = try? DocumentReader(json, file: file)
         else { return nil }
         return try? LedgerEntry(reader)
     }

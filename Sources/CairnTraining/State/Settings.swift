@@ -24,7 +24,7 @@ extension FineTuneSettings {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         self.init()
         epochs = try reader.count("epochs", atLeast: 1)
         batchSize = try reader.count("batch_size", atLeast: 1)
@@ -68,7 +68,7 @@ extension Method {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         guard try reader.string("kind") == "lora" else {
             self = .full
             return
@@ -105,7 +105,7 @@ extension FineTuneOptions {
     }
 
     /// The options of a run whose checkpoints go to `output`.
-    init(_ reader: StateReader, settings: FineTuneSettings, output: URL) throws {
+    init(_ reader: DocumentReader, settings: FineTuneSettings, output: URL) throws {
         func url(_ key: String) throws -> URL? {
             try reader.optional(key) { URL(fileURLWithPath: try $0.string($1)) }
         }
@@ -133,7 +133,7 @@ extension SavePolicy {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         self.init()
         epochs = try reader.count("save_every", atLeast: 1)
         steps = try reader.optional("save_steps") { try $0.count($1, atLeast: 1) }
@@ -175,7 +175,7 @@ extension FineTuneSettings {
         members[key] = text == "none" && key == "class_weights" ? "none" : value
         do {
             var settings = try FineTuneSettings(
-                try StateReader(.object(members), file: "--set"))
+                try DocumentReader(.object(members), file: "--set"))
             settings.tokenBudget = tokenBudget
             try settings.requireSensible()
             return settings

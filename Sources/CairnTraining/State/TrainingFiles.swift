@@ -66,7 +66,7 @@ public struct SavedRun: Sendable {
     public let settings: FineTuneSettings
     public let policy: SavePolicy
     public let inputs: InputDigests?
-    let job: StateReader?
+    let job: DocumentReader?
     let optimizer: (step: UInt64, groups: [OptimizerState.Group])
 
     /// Reads the state document of a checkpoint directory.
@@ -86,7 +86,7 @@ public struct SavedRun: Sendable {
     ///   as it must be.
     init(_ json: JSONValue, file: String) throws {
         self.file = file
-        let reader = try StateReader(json, file: file)
+        let reader = try DocumentReader(json, file: file)
         let version = try reader.count("schema_version", atLeast: 1)
         guard version <= TrainingFiles.schemaVersion else {
             throw TrainingError.newerSchema(

@@ -37,11 +37,8 @@ enum DirectoryCheckpoint {
         let json: JSONValue = .object([
             "schema": .whole(schema),
             "optimizer": .object([
-                "kind": .string(held.kind), "step": .whole(Int(held.step)),
-                "hyperparameters": .object(
-                    JSONObject(
-                        held.hyperparameters.sorted { $0.key < $1.key }
-                            .map { ($0.key, .real($0.value)) })),
+                "step": .whole(Int(held.step)),
+                "groups": .array(held.groups.map { .object($0.json) }),
             ]), "metadata": JSONValue.object(metadata).withFiniteNumbers,
         ])
         try commit.add(name: state, try json.serialized())
@@ -139,7 +136,7 @@ enum DirectoryCheckpoint {
 
     private static func optimizerState(
         _ reader: StateReader, _ tensors: [String: Tensor]
-    ) throws(TrainerError) -> OptimizerState {
+    ) throws -> OptimizerState {
         let entry = try reader.member("optimizer")
         var slots: [String: [String: Tensor]] = [:]
         for (key, tensor) in tensors {
@@ -149,13 +146,10 @@ enum DirectoryCheckpoint {
             slots[String(key[key.index(after: slash)...]), default: [:]][String(key[..<slash])] =
                 tensor
         }
-        var hyperparameters: [String: Double] = [:]
-        let values = try entry.member("hyperparameters")
-        for name in try entry.object("hyperparameters").keys {
-            hyperparameters[name] = try values.real(name)
-        }
         return OptimizerState(
-            kind: try entry.string("kind"), step: UInt64(try entry.integer("step")),
-            hyperparameters: hyperparameters, slots: slots)
+            step: UInt64(try entry.integer("step")),
+            groups: try entry.array("groups").map { json in
+                try OptimizerState.Group(json: json, file: reader.file)
+            }, slots: slots)
     }
 }

@@ -141,17 +141,14 @@ public final class GraphLearner: Learner {
     // MARK: State
 
     public var settings: [RunSetting: JSONValue] {
-        var optimizer: JSONObject = ["kind": .string(self.optimizer.rule.kind)]
-        for (name, value) in self.optimizer.rule.hyperparameters.sorted(by: { $0.key < $1.key }) {
-            optimizer[name] = .real(value)
-        }
+        let groups = optimizer.state.groups.map { JSONValue.object($0.json) }
         let loss: JSONValue =
             switch objective {
             case .loss(let loss): .string("\(loss)")
             case .recorded(let name, _): .string(name)
             }
         return [
-            .optimizer: .object(optimizer), .clip: .real(clip), .loss: loss,
+            .optimizer: .array(groups), .clip: .real(clip), .loss: loss,
             .precision: .string(precision.rawValue),
         ]
     }
