@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Command-line arguments, checked against a command's flags.
 
+import Cairn
 import Foundation
 
 /// A command was called wrongly; exit code 2.
@@ -72,7 +73,7 @@ struct Arguments {
             else {
                 let names = command.flags.map(\.name)
                 throw UsageError(
-                    "unknown flag '\(name)'\(Suggestion.text(for: name, among: names))",
+                    "unknown flag '\(name)'\(Spelling.suggestion(for: name, among: names))",
                     command: command.name)
             }
             guard values[flag.name] == nil else {
@@ -144,36 +145,10 @@ struct Arguments {
             let names = Choice.allCases.map(\.rawValue)
             throw usage(
                 "\(name) must be one of \(names.joined(separator: ", ")), found '\(text)'"
-                    + Suggestion.text(for: text, among: names))
+                    + Spelling.suggestion(for: text, among: names))
         }
         return choice
     }
 
     func usage(_ sentence: String) -> UsageError { UsageError(sentence, command: command.name) }
-}
-
-/// The nearest of some names to a misspelt one.
-enum Suggestion {
-    /// ", did you mean 'X'?" or nothing.
-    static func text(for word: String, among names: [String]) -> String {
-        let ranked = names.map { ($0, distance(word, $0)) }.min { $0.1 < $1.1 }
-        guard let (name, distance) = ranked, distance <= max(2, word.count / 3) else { return "" }
-        return ", did you mean '\(name)'?"
-    }
-
-    /// Levenshtein's distance.
-    static func distance(_ a: String, _ b: String) -> Int {
-        let (a, b) = (Array(a), Array(b))
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1))
-                diagonal = row[j + 1]
-                row[j + 1] = next
-            }
-        }
-        return row[b.count]
-    }
 }

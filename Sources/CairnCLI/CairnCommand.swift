@@ -10,7 +10,7 @@ enum CairnCommand {
         [
             Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
             Evaluate.self, Predict.self, Inspect.self, Convert.self, Publish.self, Pull.self,
-            Quickstart.self, Tokenize.self,
+            Quickstart.self, Tokenize.self, FormatsProbe.self,
         ]
     }
 
@@ -50,7 +50,7 @@ enum CairnCommand {
             return try command.execute(arguments)
         }
         throw UsageError(
-            "'\(name)' is no command\(Suggestion.text(for: name, among: names)); "
+            "'\(name)' is no command\(Spelling.suggestion(for: name, among: names)); "
                 + "expected one of \(visibleNames)")
     }
 

@@ -29,6 +29,8 @@ enum ResumeWay: String, CaseIterable {
         _ place: Place, threads: Int = 1, stop: Int?, from way: ResumeWay? = nil
     ) throws -> FitReport {
         let trainer = try TrainerModelTests.trainer(threads: threads)
+        trainer.learningRate = .schedule(
+            Schedule(.cosine, peak: 0.02, warmup: 0.3, totalSteps: 6))
         trainer.artifacts.runBundlePath = place.bundle
         if way == .policy { trainer.artifacts.resume = .latest }
         let from = try way.flatMap { try source($0, place) }

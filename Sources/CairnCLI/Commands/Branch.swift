@@ -54,7 +54,7 @@ struct Branch: Command {
             do {
                 options.settings = try options.settings.changed(key, to: value)
             } catch let error as SettingError {
-                let hint = Suggestion.text(for: key, among: FineTuneSettings.changeableKeys)
+                let hint = Spelling.suggestion(for: key, among: FineTuneSettings.changeableKeys)
                 throw arguments.usage("--set \(error)\(error.isUnknown ? hint : "")")
             }
         }

@@ -55,7 +55,7 @@ final class FitRun<Input> {
         settings[.data] = .string(train.key)
         switch trainer.learningRate {
         case .constant(let rate): settings[.learningRate] = .real(rate)
-        case .schedule(let schedule): settings[.learningRate] = .string("\(schedule)")
+        case .schedule(let schedule): settings[.learningRate] = .object(schedule.json)
         }
         return settings
     }
