@@ -36,6 +36,29 @@ import Testing
                 == [Schedule(.linear, peak: 0.01, warmupSteps: 0, totalSteps: 6)])
     }
 
+    static let rates: [(shape: Schedule.Shape, warmup: Int, logged: [Double], last: Double)] = [
+        (.cosine, 2, [0, 0.005, 0.01], 0.008535533905932738),
+        (.linear, 2, [0, 0.005, 0.01], 0.0075),
+        (.linear, 0, [0.01, 0.01 * 5 / 6, 0.01 * 4 / 6], 0.005),
+        (.constant, 0, [0.01, 0.01, 0.01], 0.01),
+    ]
+
+    @Test(arguments: rates.indices)
+    func `a schedule is told by the rates that transformers has for it`(index: Int) {
+        let (shape, warmup, logged, last) = Self.rates[index]
+        let history = logged.enumerated().map { step, rate in
+            RunHistory.Step(
+                number: step + 1, epoch: 1, loss: 1, learningRate: rate, gradientNorm: 1,
+                throughput: Throughput(rows: 1, tokens: 1, seconds: 1))
+        }
+
+        let schedules = TorchScheduler(baseRates: [0.01, 0.01], lastRates: [last, last], step: 3)
+            .schedules(totalSteps: 6, history: history)
+
+        #expect(
+            schedules == [Schedule(shape, peak: 0.01, warmupSteps: warmup, totalSteps: 6)])
+    }
+
     @Test func `the moments come under the names of their parameters`() throws {
         let (checkpoint, model) = try TransformersFixture.checkpointModel()
         let slots = try #require(try TransformersFixture.json("run.json")["slots"]?.object)

@@ -3,6 +3,12 @@
 
 import CairnModels
 
+/// A generation of transformers, which the order of RoBERTa's parameters differs between.
+public enum TransformersGeneration: Int, Sendable, CaseIterable {
+    case four = 4
+    case five = 5
+}
+
 /// The parameters that train, in the order of `named_parameters()`, and which of them decay.
 ///
 /// transformers' Trainer gives its optimizer two groups: what weight decay moves, then the rest.
@@ -26,6 +32,13 @@ package struct TorchParameterOrder: Equatable {
 
     /// The orders that versions of transformers have for the model, the newest first.
     package static func candidates(for model: TaskModel) -> [TorchParameterOrder] {
+        TransformersGeneration.allCases.reversed().reduce(into: []) { orders, generation in
+            let order = TorchParameterOrder(for: model, generation)
+            if !orders.contains(order) { orders.append(order) }
+        }
+    }
+
+    package init(for model: TaskModel, _ generation: TransformersGeneration) {
         let specifications = model.base.model.parameters
         if let adapter = model.adapter {
             let pairs = adapter.orderedModules.flatMap { layer in
@@ -33,12 +46,13 @@ package struct TorchParameterOrder: Equatable {
                     + (adapter.configuration.usesDoRA ? [layer + ".lora_magnitude_vector"] : [])
             }
             let head = specifications.filter(\.isHead).map(\.name)
-            return [TorchParameterOrder(names: pairs + head)]
+            self.init(names: pairs + head)
+        } else {
+            self.init(names: Self.sorted(specifications.map(\.name), generation))
         }
-        let names = specifications.map(\.name)
-        let versions = model.base.configuration.family == .roberta ? [5, 4] : [5]
-        return versions.map { TorchParameterOrder(names: sorted(names, version: $0)) }
     }
+
+    private init(names: [String]) { self.names = names }
 
     /// Whether the Trainer's weight decay moves a parameter: by its name alone.
     package static func decays(_ name: String) -> Bool {
@@ -55,17 +69,21 @@ package struct TorchParameterOrder: Equatable {
         "input_layernorm", "post_attention_layernorm",
     ]
 
-    /// `embeddings.` of an encoder; version 5 makes RoBERTa's positions after its norm.
-    private static func embeddingParts(isRoBERTa: Bool, version: Int) -> [String] {
-        isRoBERTa && version >= 5
+    /// `embeddings.` of an encoder; transformers 5 makes RoBERTa's positions after its norm.
+    private static func embeddingParts(
+        isRoBERTa: Bool, _ generation: TransformersGeneration
+    ) -> [String] {
+        isRoBERTa && generation == .five
             ? ["word_embeddings", "token_type_embeddings", "LayerNorm", "position_embeddings"]
             : ["word_embeddings", "position_embeddings", "token_type_embeddings", "LayerNorm"]
     }
 
     /// Names whose specifications are in the order of layers, with the parts of each in torch's.
-    private static func sorted(_ names: [String], version: Int) -> [String] {
+    private static func sorted(
+        _ names: [String], _ generation: TransformersGeneration
+    ) -> [String] {
         let isRoBERTa = names.contains { $0.hasPrefix("roberta.") }
-        let embeddings = embeddingParts(isRoBERTa: isRoBERTa, version: version)
+        let embeddings = embeddingParts(isRoBERTa: isRoBERTa, generation)
         var blocks: [(key: Substring, members: [(rank: Int, name: String)])] = []
         for name in names {
             let (key, rank) = place(of: name, embeddings: embeddings)

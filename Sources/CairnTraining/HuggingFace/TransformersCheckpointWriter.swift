@@ -27,6 +27,10 @@ public enum TransformersCheckpointWriter {
         public var taskType: TaskType
         /// The document of config.json, for a model trained in full.
         public var configuration: JSONValue?
+        /// Which transformers will go on. It matters for RoBERTa trained in full alone: torch does
+        /// not compare the shapes of moments with those of parameters, and the other generation
+        /// would take those of another parameter, or crash.
+        public var generation = TransformersGeneration.five
 
         public init(
             parameters: [String: Tensor], optimizer: OptimizerState, schedule: Schedule,
@@ -64,7 +68,7 @@ public enum TransformersCheckpointWriter {
         let step = content.state.globalStep
         let peak = content.schedule.peak
         let rate = content.schedule.learningRate(at: step)
-        let order = TorchParameterOrder.candidates(for: model)[0]
+        let order = TorchParameterOrder(for: model, content.generation)
         let optimizer = try TorchOptimizer.value(
             of: content.optimizer, order: order, learningRate: rate, peak: peak)
         let scheduler = TorchScheduler(
