@@ -28,6 +28,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case ledger(file: String, step: Int, key: String, expected: String, found: String)
     case newerSchema(file: String, found: Int, known: Int)
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
+    case badGroups([String])
 
     public var description: String {
         switch self {
@@ -85,6 +86,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tokenOutOfRange(let file, let line, let id, let vocabulary):
             "\(file), line \(line): token id \(id) is outside of the model's vocabulary of "
                 + "\(vocabulary); is tokenizer.json of another model?"
+        case .badGroups(let problems):
+            "the optimizer's groups do not fit the model: \(problems.joined(separator: "; "))"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -4,8 +4,9 @@
 #include "ops_check.h"
 
 typedef struct operands {
-    cairn_adamw_config adamw;
+    cairn_adam_config adam;
     cairn_sgd_config sgd;
+    cairn_lion_config lion;
     cairn_dropout_config dropout;
     uint64_t t;
     size_t count, width;
@@ -18,7 +19,22 @@ static cairn_status adamw(cairn_context *context, const void *in, float *out) {
     const operands *o = in;
     const size_t n = o->count, bytes = n * sizeof(float);
     memcpy(out, o->p, bytes), memcpy(out + n, o->m, bytes), memcpy(out + 2 * n, o->v, bytes);
-    return cairn_adamw_step(context, &o->adamw, o->t, n, out, o->g, out + n, out + 2 * n);
+    return cairn_adamw_step(context, &o->adam, o->t, n, out, o->g, out + n, out + 2 * n);
+}
+
+static cairn_status adam(cairn_context *context, const void *in, float *out) {
+    const operands *o = in;
+    const size_t n = o->count, bytes = n * sizeof(float);
+    memcpy(out, o->p, bytes), memcpy(out + n, o->m, bytes), memcpy(out + 2 * n, o->v, bytes);
+    return cairn_adam_step(context, &o->adam, o->t, n, out, o->g, out + n, out + 2 * n);
+}
+
+/// p and m after the step.
+static cairn_status lion(cairn_context *context, const void *in, float *out) {
+    const operands *o = in;
+    const size_t n = o->count, bytes = n * sizeof(float);
+    memcpy(out, o->p, bytes), memcpy(out + n, o->m, bytes);
+    return cairn_lion_step(context, &o->lion, n, out, o->g, out + n);
 }
 
 static cairn_status sgd(cairn_context *context, const void *in, float *out) {
@@ -28,22 +44,25 @@ static cairn_status sgd(cairn_context *context, const void *in, float *out) {
     return cairn_sgd_step(context, &o->sgd, n, out, o->g, o->sgd.momentum > 0 ? out + n : NULL);
 }
 
-static void check_adamw(size_t count, uint64_t t) {
+static void check_adam(size_t count, uint64_t t, bool decoupled) {
     float *p = random_floats(count), *g = random_floats(count), *m = random_floats(count);
     float *v = random_floats(count);
     for (size_t i = 0; i < count; i++) v[i] = fabsf(v[i]) + 0.01f;
     // A large epsilon shows on which side of the root it stands.
-    const cairn_adamw_config c = {1e-2, 0.9, 0.999, t % 2 ? 1e-8 : 0.1, 0.1, 0.7};
-    const operands o = {.adamw = c, .t = t, .count = count, .p = p, .g = g, .m = m, .v = v};
-    float *found = run_everywhere("AdamW", adamw, &o, 3 * count);
+    const cairn_adam_config c = {1e-2, 0.9, 0.999, t % 2 ? 1e-8 : 0.1, 0.1, 0.7};
+    const operands o = {.adam = c, .t = t, .count = count, .p = p, .g = g, .m = m, .v = v};
+    float *found = run_everywhere(decoupled ? "AdamW" : "Adam", decoupled ? adamw : adam, &o,
+                                  3 * count);
     for (size_t i = 0; i < count; i++) {
-        const double gradient = 0.7 * (double)g[i];
+        const double penalty = decoupled ? 0 : c.weight_decay * (double)p[i];
+        const double gradient = 0.7 * (double)g[i] + penalty;
         const double first = c.beta1 * (double)m[i] + (1 - c.beta1) * gradient;
         const double second = c.beta2 * (double)v[i] + (1 - c.beta2) * gradient * gradient;
         const double m_hat = first / (1 - pow(c.beta1, (double)t));
         const double root = sqrt(second / (1 - pow(c.beta2, (double)t)));
         const double update = c.learning_rate * m_hat / (root + c.epsilon);
-        const double next = (double)p[i] * (1 - c.learning_rate * c.weight_decay) - update;
+        const double kept = decoupled ? 1 - c.learning_rate * c.weight_decay : 1;
+        const double next = (double)p[i] * kept - update;
         // The moments' scalars and sums: 4 roundings of terms below 1. An update has 8 more, and
         // the moments' error of 4 roundings over a root of at least 0.1.
         const double u = 0x1p-24, size = c.learning_rate / (1 - pow(c.beta1, (double)t)) / root;
@@ -55,18 +74,45 @@ static void check_adamw(size_t count, uint64_t t) {
     free(p), free(g), free(m), free(v), free(found);
 }
 
-static void check_sgd(size_t count, double momentum) {
+static void check_sgd(size_t count, double momentum, bool nesterov) {
     float *p = random_floats(count), *g = random_floats(count), *u = random_floats(count);
-    const cairn_sgd_config c = {0.1, momentum, 0.01, 0.5};
+    const cairn_sgd_config c = {0.1, momentum, 0.01, 0.5, nesterov};
     const operands o = {.sgd = c, .count = count, .p = p, .g = g, .m = u};
     float *found = run_everywhere("SGD", sgd, &o, 2 * count);
     for (size_t i = 0; i < count; i++) {
-        const double step = momentum * (double)u[i] + 0.5 * (double)g[i] + 0.01 * (double)p[i];
+        const double gradient = 0.5 * (double)g[i] + 0.01 * (double)p[i];
+        const double velocity = momentum * (double)u[i] + gradient;
+        const double step = nesterov ? gradient + momentum * velocity : velocity;
         check(near_enough((double)found[i], (double)p[i] - 0.1 * step, 4 * 0x1p-24), "SGD p");
-        check(near_enough((double)found[count + i], momentum > 0 ? step : (double)u[i],
+        check(near_enough((double)found[count + i], momentum > 0 ? velocity : (double)u[i],
                           6 * 0x1p-24), "SGD u");
     }
     free(p), free(g), free(u), free(found);
+}
+
+/// Multiples of 1/256 in small numbers: c is exact in double, so its sign is not in doubt.
+static float *coarse_floats(size_t count) {
+    float *x = random_floats(count);
+    for (size_t i = 0; i < count; i++) x[i] = rintf(x[i] * 256) / 256;
+    return x;
+}
+
+static void check_lion(size_t count) {
+    float *p = random_floats(count), *g = coarse_floats(count), *m = coarse_floats(count);
+    for (size_t i = 0; i < count; i += 5) m[i] = -g[i];  // c is exactly 0 with beta1 = 0.5.
+    const cairn_lion_config c = {0.03, 0.5, 0.99, 0.1, 1};
+    const operands o = {.lion = c, .count = count, .p = p, .g = g, .m = m};
+    float *found = run_everywhere("Lion", lion, &o, 2 * count);
+    for (size_t i = 0; i < count; i++) {
+        const double blend = c.beta1 * (double)m[i] + (1 - c.beta1) * (double)g[i];
+        const double sign = blend > 0 ? 1 : blend < 0 ? -1 : 0;
+        const double next = (double)p[i] * (1 - 0.03 * 0.1) - 0.03 * sign;
+        const double momentum = c.beta2 * (double)m[i] + (1 - c.beta2) * (double)g[i];
+        check(near_enough((double)found[i], next, 3 * 0x1p-24), "Lion p[%zu] is %.9g, not %.9g", i,
+              (double)found[i], next);
+        check(near_enough((double)found[count + i], momentum, 4 * 0x1p-24), "Lion m[%zu]", i);
+    }
+    free(p), free(g), free(m), free(found);
 }
 
 /// Adjacent bits of the double, as two floats.
@@ -91,35 +137,58 @@ static void check_sum(size_t count) {
     free(x), free(bits);
 }
 
-/// A NaN in the gradient reaches parameter and moments, and only its own.
+/// A NaN in the gradient reaches parameter and slots, and only its own.
 static void check_nan(void) {
     float g[33] = {0}, zero[33] = {0};
     g[20] = NAN;
-    const operands o = {.adamw = {1e-3, 0.9, 0.999, 1e-8, 0, 1}, .t = 1, .count = 33, .p = zero,
-                        .g = g, .m = zero, .v = zero};
-    float *found = run_everywhere("NaN AdamW", adamw, &o, 99);
-    for (size_t i = 0; i < 99; i++)
-        check((found[i] != found[i]) == (i % 33 == 20), "AdamW beside a NaN: %zu", i);
-    free(found);
+    const operands o = {.adam = {1e-3, 0.9, 0.999, 1e-8, 0, 1}, .sgd = {1e-3, 0.9, 0, 1, true},
+                        .lion = {1e-3, 0.9, 0.99, 0, 1}, .t = 1, .count = 33, .p = zero, .g = g,
+                        .m = zero, .v = zero};
+    const struct {
+        const char *name;
+        cairn_status (*step)(cairn_context *context, const void *in, float *out);
+        size_t arrays;
+    } rules[] = {{"Adam", adam, 3}, {"AdamW", adamw, 3}, {"SGD", sgd, 2}, {"Lion", lion, 2}};
+    for (size_t rule = 0; rule < 4; rule++) {
+        float *found = run_everywhere(rules[rule].name, rules[rule].step, &o,
+                                      33 * rules[rule].arrays);
+        for (size_t i = 0; i < 33 * rules[rule].arrays; i++)
+            check((found[i] != found[i]) == (i % 33 == 20), "%s beside a NaN: %zu",
+                  rules[rule].name, i);
+        free(found);
+    }
 }
 
 static void check_refusals(void) {
-    const cairn_adamw_config good = {1e-3, 0.9, 0.999, 1e-8, 0, 1};
+    const cairn_adam_config good = {1e-3, 0.9, 0.999, 1e-8, 0, 1};
     float p = 1, g = 1, m = 0, v = 0;
     cairn_context *c = ops_contexts[0];
     check(cairn_adamw_step(c, &good, 0, 1, &p, &g, &m, &v) == CAIRN_STATUS_INVALID_ARGUMENT, "t 0");
     for (int field = 0; field < 6; field++)
         for (int i = 0; i < 2; i++) {
-            cairn_adamw_config bad = good;
+            cairn_adam_config bad = good;
             double *const fields[] = {&bad.learning_rate, &bad.beta1,        &bad.beta2,
                                       &bad.epsilon,       &bad.weight_decay, &bad.gradient_scale};
             *fields[field] = i == 0 ? (double)NAN : field == 5 ? (double)INFINITY : -1;
             check(cairn_adamw_step(c, &bad, 1, 1, &p, &g, &m, &v) == CAIRN_STATUS_INVALID_ARGUMENT
-                      && p == 1 && m == 0, "AdamW took %g in field %d", *fields[field], field);
+                      && cairn_adam_step(c, &bad, 1, 1, &p, &g, &m, &v)
+                             == CAIRN_STATUS_INVALID_ARGUMENT
+                      && p == 1 && m == 0, "Adam took %g in field %d", *fields[field], field);
         }
-    const cairn_sgd_config velocity = {1e-3, 0.9, 0, 1};
+    for (int field = 0; field < 5; field++)
+        for (int i = 0; i < 2; i++) {
+            cairn_lion_config bad = {1e-3, 0.9, 0.99, 0, 1};
+            double *const fields[] = {&bad.learning_rate, &bad.beta1, &bad.beta2,
+                                      &bad.weight_decay, &bad.gradient_scale};
+            *fields[field] = i == 0 ? (double)NAN : field == 4 ? (double)INFINITY : -1;
+            check(cairn_lion_step(c, &bad, 1, &p, &g, &m) == CAIRN_STATUS_INVALID_ARGUMENT
+                      && p == 1 && m == 0, "Lion took %g in field %d", *fields[field], field);
+        }
+    const cairn_sgd_config velocity = {1e-3, 0.9, 0, 1, false}, still = {1e-3, 0, 0, 1, true};
     check(cairn_sgd_step(c, &velocity, 1, &p, &g, NULL) == CAIRN_STATUS_INVALID_ARGUMENT,
           "momentum without a velocity was accepted");
+    check(cairn_sgd_step(c, &still, 1, &p, &g, &m) == CAIRN_STATUS_INVALID_ARGUMENT,
+          "nesterov without momentum was accepted");
     const float bad[] = {NAN, 1, -0.1f};
     for (size_t i = 0; i < 3; i++) {
         const cairn_dropout_config dropout = {.probability = bad[i]};
@@ -183,13 +252,21 @@ int main(void) {
     make_all_contexts();
     const uint64_t steps[] = {1, 2, 10, 1000, 123456789};
     for (size_t n = 0; n < OPS_LENGTHS; n++) {
-        for (size_t i = 0; i < 5; i++) check_adamw(ops_lengths[n], steps[i]);
-        check_sgd(ops_lengths[n], 0);
-        check_sgd(ops_lengths[n], 0.9);
+        for (size_t i = 0; i < 5; i++) {
+            check_adam(ops_lengths[n], steps[i], true);
+            check_adam(ops_lengths[n], steps[i], false);
+        }
+        check_sgd(ops_lengths[n], 0, false);
+        check_sgd(ops_lengths[n], 0.9, false);
+        check_sgd(ops_lengths[n], 0.9, true);
+        check_lion(ops_lengths[n]);
         check_sum(ops_lengths[n]);
         check_dropout(9, ops_lengths[n], n % 2 ? 0.1f : 0.5f);
     }
-    check_adamw(50000, 3);
+    check_adam(50000, 3, true);
+    check_adam(50000, 3, false);
+    check_sgd(50000, 0.9, true);
+    check_lion(50000);
     check_sum(100001);
     check_dropout(300, 100, 0);
     check_dropout(300, 100, 0.25f);

@@ -7,23 +7,43 @@ import TestSupport
 import Testing
 
 @Suite struct OptimizerTests {
-    static let adamW = AdamWStep(
+    static let adamW = AdamStep(
         learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01,
         gradientScale: 0.5)
     static let sgd = SGDStep(
         learningRate: 0.1, momentum: 0.9, weightDecay: 0.01, gradientScale: 0.5)
+    static let nesterov = SGDStep(
+        learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, gradientScale: 0.5)
+    static let lion = LionStep(
+        learningRate: 1e-3, beta1: 0.9, beta2: 0.99, weightDecay: 0.1, gradientScale: 0.5)
     static let steps = 5
 
-    private func train(_ lab: Lab, _ count: Int) throws -> [Floats] {
+    /// Five steps from zero moments; Adam's where `isCoupled`, else AdamW's.
+    private func train(_ lab: Lab, _ count: Int, isCoupled: Bool = false) throws -> [Floats] {
         let p = try lab.floats(random(count, "p"))
         let zeros = [Float](repeating: 0, count: count)
         let (m, v) = (try lab.floats(zeros), try lab.floats(zeros))
         for t in 1...Self.steps {
-            try lab.context.adamWStep(
-                Self.adamW, t: UInt64(t), parameters: p,
-                gradient: try lab.floats(random(count, "g\(t)")), m: m, v: v)
+            let g = try lab.floats(random(count, "g\(t)"))
+            if isCoupled {
+                try lab.context.adamStep(
+                    Self.adamW, t: UInt64(t), parameters: p, gradient: g, m: m, v: v)
+            } else {
+                try lab.context.adamWStep(
+                    Self.adamW, t: UInt64(t), parameters: p, gradient: g, m: m, v: v)
+            }
         }
         return [p, m, v]
+    }
+
+    private func roar(_ lab: Lab, _ count: Int) throws -> [Floats] {
+        let p = try lab.floats(random(count, "p"))
+        let m = try lab.floats([Float](repeating: 0, count: count))
+        for t in 1...Self.steps {
+            try lab.context.lionStep(
+                Self.lion, parameters: p, gradient: try lab.floats(random(count, "g\(t)")), m: m)
+        }
+        return [p, m]
     }
 
     private func descend(_ lab: Lab, _ count: Int, _ step: SGDStep) throws -> [Floats] {
@@ -41,28 +61,37 @@ import Testing
     func `every setting gives the bits of one scalar thread`(setting: Setting) throws {
         for count in lengths {
             try expectScalarBits(setting, "AdamW, \(count)") { try train($0, count) }
+            try expectScalarBits(setting, "Adam, \(count)") {
+                try train($0, count, isCoupled: true)
+            }
             try expectScalarBits(setting, "SGD, \(count)") { try descend($0, count, Self.sgd) }
+            try expectScalarBits(setting, "nesterov, \(count)") {
+                try descend($0, count, Self.nesterov)
+            }
+            try expectScalarBits(setting, "Lion, \(count)") { try roar($0, count) }
         }
     }
 
-    @Test func `AdamW is that of the formula`() throws {
+    @Test(arguments: [false, true])
+    func `Adam and AdamW are those of the formula`(isCoupled: Bool) throws {
         let lab = try Lab()
         let count = 20_001
         let step = Self.adamW
 
-        let found = try train(lab, count).map(lab.read)
+        let found = try train(lab, count, isCoupled: isCoupled).map(lab.read)
 
         var p = random(count, "p").map(Double.init)
         var m = [Double](repeating: 0, count: count)
         var v = m
         for t in 1...Self.steps {
             for (i, value) in random(count, "g\(t)").enumerated() {
-                let g = Double(value) * step.gradientScale
+                let penalty = isCoupled ? step.weightDecay * p[i] : 0
+                let g = Double(value) * step.gradientScale + penalty
                 m[i] = step.beta1 * m[i] + (1 - step.beta1) * g
                 v[i] = step.beta2 * v[i] + (1 - step.beta2) * g * g
                 let mHat = m[i] / (1 - pow(step.beta1, Double(t)))
                 let vHat = v[i] / (1 - pow(step.beta2, Double(t)))
-                p[i] = p[i] * (1 - step.learningRate * step.weightDecay)
+                if !isCoupled { p[i] *= 1 - step.learningRate * step.weightDecay }
                 p[i] -= step.learningRate * mHat / (vHat.squareRoot() + step.epsilon)
             }
         }
@@ -79,14 +108,14 @@ import Testing
         let t: UInt64 = 1_000_003
 
         try lab.context.adamWStep(
-            AdamWStep(learningRate: 1, beta1: 0.9, beta2: 0.999_999, epsilon: 1e-8, weightDecay: 0),
+            AdamStep(learningRate: 1, beta1: 0.9, beta2: 0.999_999, epsilon: 1e-8, weightDecay: 0),
             t: t, parameters: p, gradient: g, m: m, v: v)
 
         let vHat = (0.999_999 * 0.25 + 1e-6) / (1 - pow(0.999_999, Double(t)))
         #expect(firstMismatch(lab.read(p), [-0.55 / vHat.squareRoot()], tolerance: 1e-6) == nil)
     }
 
-    @Test(arguments: [sgd, SGDStep(learningRate: 0.1)])
+    @Test(arguments: [sgd, nesterov, SGDStep(learningRate: 0.1)])
     func `SGD is that of the formula`(step: SGDStep) throws {
         let lab = try Lab()
         let count = 20_001
@@ -99,13 +128,47 @@ import Testing
             for (i, value) in random(count, "g\(t)").enumerated() {
                 let g = Double(value) * step.gradientScale + step.weightDecay * p[i]
                 u[i] = step.momentum * u[i] + g
-                p[i] -= step.learningRate * u[i]
+                p[i] -= step.learningRate * (step.nesterov ? g + step.momentum * u[i] : u[i])
             }
         }
         #expect(firstMismatch(found[0], p, tolerance: 2e-6) == nil)
         #expect(
             firstMismatch(
                 found[1], step.momentum == 0 ? u.map { _ in 0 } : u, tolerance: 2e-6) == nil)
+    }
+
+    @Test func `Lion is that of the formula`() throws {
+        let lab = try Lab()
+        let count = 20_001
+        let step = Self.lion
+
+        let found = try roar(lab, count).map(lab.read)
+
+        var p = random(count, "p").map(Double.init)
+        var m = [Double](repeating: 0, count: count)
+        for t in 1...Self.steps {
+            for (i, value) in random(count, "g\(t)").enumerated() {
+                let g = Double(value) * step.gradientScale
+                let c = step.beta1 * m[i] + (1 - step.beta1) * g
+                p[i] *= 1 - step.learningRate * step.weightDecay
+                p[i] -= step.learningRate * (c > 0 ? 1 : c < 0 ? -1 : 0)
+                m[i] = step.beta2 * m[i] + (1 - step.beta2) * g
+            }
+        }
+        // As AdamW's: |p| <= 4. No mixture of these gradients is so near 0 that rounding turns it.
+        #expect(firstMismatch(found[0], p, tolerance: 1.3e-6) == nil)
+        #expect(firstMismatch(found[1], m, tolerance: 3e-8) == nil)
+    }
+
+    @Test func `Lion moves nothing where gradient and momentum are zero`() throws {
+        let lab = try Lab()
+        let (p, m) = (try lab.floats([3, 4]), try lab.floats([0, 0]))
+
+        try lab.context.lionStep(
+            LionStep(learningRate: 0.5, beta1: 0.9, beta2: 0.99, weightDecay: 0), parameters: p,
+            gradient: try lab.floats([0, -1e-30]), m: m)
+
+        #expect(lab.read(p) == [3, 4.5])
     }
 
     @Test(arguments: Setting.all)

@@ -95,6 +95,24 @@ extension BadInput {
         BadInput("class weights without classes", .wrongUse, says: "--class-weights") {
             $0.finetune("--problem", "regression", "--class-weights", "balanced")
         },
+        BadInput("a polynomial of no degree", .wrongUse, says: "polynomial", "needs --power") {
+            $0.finetune("--schedule", "polynomial")
+        },
+        BadInput("restarts that are not counted", .wrongUse, says: "needs --cycles") {
+            $0.finetune("--schedule", "cosine-restarts")
+        },
+        BadInput("too many restarts", .wrongUse, says: "--cycles", "1000000", "'1000001'") {
+            $0.finetune("--schedule", "cosine-restarts", "--cycles", "1000001")
+        },
+        BadInput("a power of another shape", .wrongUse, says: "--power", "polynomial", "cosine") {
+            $0.finetune("--power", "2")
+        },
+        BadInput("an end that is not reached", .wrongUse, says: "--min-rate", "inverse-sqrt") {
+            $0.finetune("--schedule", "inverse-sqrt", "--min-rate", "0.1")
+        },
+        BadInput("an end above the peak", .wrongUse, says: "--min-rate", "'2'") {
+            $0.finetune("--min-rate", "2")
+        },
         BadInput("a size that is none", .wrongUse, says: "--model-size", "'half a B'", "0.5B") {
             $0.finetune("--model-size", "half a B")
         },

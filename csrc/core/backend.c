@@ -74,7 +74,9 @@ const cairn_backend cairn_backend_cpu = {
     .binary_cross_entropy = cairn_binary_cross_entropy,
     .squared_error = cairn_squared_error,
     .sum_of_squares = cairn_sum_of_squares,
+    .adam_step = cairn_adam_step,
     .adamw_step = cairn_adamw_step,
     .sgd_step = cairn_sgd_step,
+    .lion_step = cairn_lion_step,
     .dropout = cairn_dropout,
 };

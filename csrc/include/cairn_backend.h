@@ -132,12 +132,18 @@ typedef struct cairn_backend {
         float *targets, float *losses, float *_Nullable dx);
     cairn_status (*_Nonnull sum_of_squares)(
         cairn_context *context, size_t count, const float *x, double *sum);
+    cairn_status (*_Nonnull adam_step)(
+        cairn_context *context, const cairn_adam_config *config, uint64_t t, size_t count, float
+        *p, const float *g, float *m, float *v);
     cairn_status (*_Nonnull adamw_step)(
-        cairn_context *context, const cairn_adamw_config *config, uint64_t t, size_t count, float
+        cairn_context *context, const cairn_adam_config *config, uint64_t t, size_t count, float
         *p, const float *g, float *m, float *v);
     cairn_status (*_Nonnull sgd_step)(
         cairn_context *context, const cairn_sgd_config *config, size_t count, float *p, const
         float *g, float *_Nullable u);
+    cairn_status (*_Nonnull lion_step)(
+        cairn_context *context, const cairn_lion_config *config, size_t count, float *p, const
+        float *g, float *m);
     cairn_status (*_Nonnull dropout)(
         cairn_context *context, const cairn_dropout_config *config, size_t rows, size_t width,
         const uint32_t *row_ids, const uint32_t *positions, const float *x, float *y);

@@ -9,8 +9,11 @@ enum { GRAIN = 16384, SQUARES = 4096 };
 typedef struct optimizer_call {
     const cairn_optimizer_kernels *kernels;
     size_t count;
-    cairn_adamw_scalars adamw;
+    cairn_adam_kernel *adam_kernel;
+    cairn_adam_scalars adam;
+    cairn_sgd_kernel *sgd_kernel;
     cairn_sgd_scalars sgd;
+    cairn_lion_scalars lion;
     float *p, *m, *v;
     const float *g;
     double *sums;
@@ -53,22 +56,15 @@ static bool is_decay(double x) { return x >= 0 && x < 1; }
 
 static bool is_rate(double x) { return x >= 0 && is_finite(x); }
 
-static void adamw_step_task(const void *arguments, size_t tile, size_t worker) {
-    (void)worker;
-    const optimizer_call *call = arguments;
-    const cairn_range r = cairn_tile(call->count, GRAIN, tile);
-    call->kernels->adamw_step(&call->adamw, r.end - r.begin, call->p + r.begin, call->g + r.begin,
-                              call->m + r.begin, call->v + r.begin);
+static bool is_adam_config(const cairn_adam_config *c, uint64_t t) {
+    return t > 0 && is_rate(c->learning_rate) && is_decay(c->beta1) && is_decay(c->beta2)
+           && c->epsilon > 0 && is_finite(c->epsilon) && is_rate(c->weight_decay)
+           && is_finite(c->gradient_scale);
 }
 
-cairn_status cairn_adamw_step(cairn_context *context, const cairn_adamw_config *config, uint64_t t,
-                              size_t count, float *p, const float *g, float *m, float *v) {
-    if (t == 0 || !is_rate(config->learning_rate) || !is_decay(config->beta1)
-        || !is_decay(config->beta2) || !(config->epsilon > 0) || !is_finite(config->epsilon)
-        || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale))
-        return CAIRN_STATUS_INVALID_ARGUMENT;
+static cairn_adam_scalars adam_scalars(const cairn_adam_config *config, uint64_t t) {
     const double rest1 = 1 - power(config->beta1, t), rest2 = 1 - power(config->beta2, t);
-    const cairn_adamw_scalars scalars = {
+    return (cairn_adam_scalars){
         .gradient_scale = (float)config->gradient_scale,
         .beta1 = (float)config->beta1,
         .beta1_rest = (float)(1 - config->beta1),
@@ -78,26 +74,51 @@ cairn_status cairn_adamw_step(cairn_context *context, const cairn_adamw_config *
         .root = (float)(1 / __builtin_sqrt(rest2)),
         .epsilon = (float)config->epsilon,
         .keep = (float)(1 - config->learning_rate * config->weight_decay),
+        .decay = (float)config->weight_decay,
     };
-    const optimizer_call call = {.kernels = context->kernels->optimizer, .count = count,
-                                 .adamw = scalars, .p = p, .g = g, .m = m, .v = v};
-    cairn_parallel(context, cairn_tiles(count, GRAIN), adamw_step_task, &call);
-    return CAIRN_STATUS_OK;
 }
 
-static void sgd_step_task(const void *arguments, size_t tile, size_t worker) {
+static void adam_task(const void *arguments, size_t tile, size_t worker) {
     (void)worker;
     const optimizer_call *call = arguments;
     const cairn_range r = cairn_tile(call->count, GRAIN, tile);
-    call->kernels->sgd_step(&call->sgd, r.end - r.begin, call->p + r.begin, call->g + r.begin,
-                            call->m ? call->m + r.begin : NULL);
+    call->adam_kernel(&call->adam, r.end - r.begin, call->p + r.begin, call->g + r.begin,
+                      call->m + r.begin, call->v + r.begin);
+}
+
+static cairn_status adam(cairn_context *context, cairn_adam_kernel *kernel,
+                         const cairn_adam_config *config, uint64_t t, size_t count, float *p,
+                         const float *g, float *m, float *v) {
+    if (!is_adam_config(config, t)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    const optimizer_call call = {.count = count, .adam_kernel = kernel,
+                                 .adam = adam_scalars(config, t), .p = p, .g = g, .m = m, .v = v};
+    cairn_parallel(context, cairn_tiles(count, GRAIN), adam_task, &call);
+    return CAIRN_STATUS_OK;
+}
+
+cairn_status cairn_adam_step(cairn_context *context, const cairn_adam_config *config, uint64_t t,
+                             size_t count, float *p, const float *g, float *m, float *v) {
+    return adam(context, context->kernels->optimizer->adam_step, config, t, count, p, g, m, v);
+}
+
+cairn_status cairn_adamw_step(cairn_context *context, const cairn_adam_config *config, uint64_t t,
+                              size_t count, float *p, const float *g, float *m, float *v) {
+    return adam(context, context->kernels->optimizer->adamw_step, config, t, count, p, g, m, v);
+}
+
+static void sgd_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const optimizer_call *call = arguments;
+    const cairn_range r = cairn_tile(call->count, GRAIN, tile);
+    call->sgd_kernel(&call->sgd, r.end - r.begin, call->p + r.begin, call->g + r.begin,
+                     call->m ? call->m + r.begin : NULL);
 }
 
 cairn_status cairn_sgd_step(cairn_context *context, const cairn_sgd_config *config, size_t count,
                             float *p, const float *g, float *u) {
     if (!is_rate(config->learning_rate) || !is_decay(config->momentum)
         || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale)
-        || (config->momentum > 0 && !u))
+        || (config->momentum > 0 && !u) || (config->nesterov && !(config->momentum > 0)))
         return CAIRN_STATUS_INVALID_ARGUMENT;
     const cairn_sgd_scalars scalars = {
         .gradient_scale = (float)config->gradient_scale,
@@ -105,9 +126,39 @@ cairn_status cairn_sgd_step(cairn_context *context, const cairn_sgd_config *conf
         .momentum = (float)config->momentum,
         .learning_rate = (float)config->learning_rate,
     };
+    const cairn_optimizer_kernels *kernels = context->kernels->optimizer;
+    const optimizer_call call = {
+        .count = count,
+        .sgd_kernel = config->nesterov ? kernels->nesterov_step : kernels->sgd_step,
+        .sgd = scalars, .p = p, .g = g, .m = config->momentum > 0 ? u : NULL};
+    cairn_parallel(context, cairn_tiles(count, GRAIN), sgd_task, &call);
+    return CAIRN_STATUS_OK;
+}
+
+static void lion_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const optimizer_call *call = arguments;
+    const cairn_range r = cairn_tile(call->count, GRAIN, tile);
+    call->kernels->lion_step(&call->lion, r.end - r.begin, call->p + r.begin, call->g + r.begin,
+                             call->m + r.begin);
+}
+
+cairn_status cairn_lion_step(cairn_context *context, const cairn_lion_config *config, size_t count,
+                             float *p, const float *g, float *m) {
+    if (!is_rate(config->learning_rate) || !is_decay(config->beta1) || !is_decay(config->beta2)
+        || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale))
+        return CAIRN_STATUS_INVALID_ARGUMENT;
+    const cairn_lion_scalars scalars = {
+        .gradient_scale = (float)config->gradient_scale,
+        .beta1 = (float)config->beta1,
+        .beta1_rest = (float)(1 - config->beta1),
+        .beta2 = (float)config->beta2,
+        .beta2_rest = (float)(1 - config->beta2),
+        .learning_rate = (float)config->learning_rate,
+        .keep = (float)(1 - config->learning_rate * config->weight_decay),
+    };
     const optimizer_call call = {.kernels = context->kernels->optimizer, .count = count,
-                                 .sgd = scalars, .p = p, .g = g,
-                                 .m = config->momentum > 0 ? u : NULL};
-    cairn_parallel(context, cairn_tiles(count, GRAIN), sgd_step_task, &call);
+                                 .lion = scalars, .p = p, .g = g, .m = m};
+    cairn_parallel(context, cairn_tiles(count, GRAIN), lion_task, &call);
     return CAIRN_STATUS_OK;
 }

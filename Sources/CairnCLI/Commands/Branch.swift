@@ -45,7 +45,7 @@ struct Branch: Command {
     }
 
     func run() throws {
-        let point = try ResumePoint.found(
+        let point = try ResumableRun.found(
             at: URL(fileURLWithPath: arguments.positionals[0]),
             note: { Terminal.error("note: \($0)") })
         var options = try point.options(output: output)

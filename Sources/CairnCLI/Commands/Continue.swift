@@ -29,7 +29,7 @@ struct Continue: Command {
     }
 
     func run() throws {
-        let point = try ResumePoint.found(
+        let point = try ResumableRun.found(
             at: URL(fileURLWithPath: arguments.positionals[0]),
             note: { Terminal.error("note: \($0)") })
         var options = try point.options(output: output)

@@ -58,8 +58,9 @@ struct Predictor {
         let (threads, isa) = try arguments.machine()
         let precision = try arguments.choice("--precision", Precision.self)
         tokenBudget = try arguments.integer("--token-budget", atLeast: 1) ?? 2048
+        let checkpoint = try HubAccess.model(arguments.positionals[0])
         inference = try Inference(
-            URL(fileURLWithPath: arguments.positionals[0]), base: arguments.url("--base"),
+            checkpoint, base: try arguments.url("--base") ?? HubAccess.base(of: checkpoint),
             context: try Context(isa: isa, threads: threads))
         self.precision = precision ?? inference.checkpoint.precision
     }

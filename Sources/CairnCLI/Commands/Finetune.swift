@@ -41,7 +41,12 @@ struct Finetune: Command {
     static let settingFlags = [
         Flag("--epochs", "N", standard: "3", "passes over the training rows"),
         Flag("--learning-rate", "RATE", standard: "2e-4", "peak learning rate"),
-        Flag("--schedule", "SHAPE", standard: "cosine", "cosine, linear or constant"),
+        Flag(
+            "--schedule", "SHAPE", standard: "cosine",
+            "constant, linear, cosine, polynomial, inverse-sqrt or cosine-restarts"),
+        Flag("--power", "P", "exponent of --schedule polynomial, which needs it"),
+        Flag("--cycles", "N", "starts of --schedule cosine-restarts, which needs it"),
+        Flag("--min-rate", "SHARE", standard: "0", "rate at the end, as a share of the peak"),
         Flag("--warmup", "SHARE", standard: "0.1", "share of the steps over which the rate rises"),
         Flag("--weight-decay", "WD", standard: "0.01", "decoupled weight decay"),
         Flag("--clip", "NORM", standard: "1.0", "largest gradient norm; none never clips"),
@@ -72,7 +77,7 @@ struct Finetune: Command {
             throw arguments.usage("--task must be classify, found '\(task)'")
         }
         var options = FineTuneOptions(
-            model: URL(fileURLWithPath: arguments.positionals[0]),
+            model: try HubAccess.model(arguments.positionals[0]),
             data: URL(fileURLWithPath: try arguments.required("--data")),
             output: URL(fileURLWithPath: try arguments.required("--output")))
         options.evaluationData = arguments.url("--eval-data")
@@ -160,6 +165,7 @@ struct Finetune: Command {
             ?? settings.learningRate
         settings.schedule =
             try arguments.choice("--schedule", Schedule.Shape.self) ?? settings.schedule
+        settings.scheduleOptions = try scheduleOptions(arguments, over: settings)
         settings.warmup =
             try arguments.number("--warmup", "a share between 0 and 1") { $0 >= 0 && $0 <= 1 }
             ?? settings.warmup
@@ -182,6 +188,43 @@ struct Finetune: Command {
             try arguments.number("--min-delta", "at least 0") { $0 >= 0 } ?? settings.minimumDelta
         settings.patience = try arguments.integer("--patience", atLeast: 0) ?? settings.patience
         return settings
+    }
+
+    /// What the shape of the learning rate needs, and nothing that it does not know.
+    private static func scheduleOptions(
+        _ arguments: Arguments, over settings: FineTuneSettings
+    ) throws -> Schedule.Options {
+        var options = settings.scheduleOptions
+        let shape = settings.schedule
+        for (flag, owner) in [
+            ("--power", Schedule.Shape.polynomial), ("--cycles", .cosineRestarts),
+        ]
+        where arguments.has(flag)
+            ? shape != owner : shape == owner && arguments.has("--schedule")
+        {
+            throw arguments.usage(
+                arguments.has(flag)
+                    ? "\(flag) is for --schedule \(owner.rawValue), not for \(shape.rawValue)"
+                    : "--schedule \(owner.rawValue) needs \(flag)")
+        }
+        options.power =
+            try arguments.number("--power", "a positive number") { $0 > 0 } ?? options.power
+        if let cycles = try arguments.integer("--cycles", atLeast: 1) {
+            guard Schedule.Options.cycleRange.contains(cycles) else {
+                throw arguments.usage(
+                    "--cycles must be at most \(Schedule.Options.cycleRange.upperBound), "
+                        + "found '\(cycles)'")
+            }
+            options.cycles = cycles
+        }
+        if arguments.has("--min-rate"), [.constant, .inverseSqrt].contains(shape) {
+            throw arguments.usage(
+                "--min-rate is for a --schedule that falls to its end, not for \(shape.rawValue)")
+        }
+        options.minimumRatio =
+            try arguments.number("--min-rate", "a share between 0 and 1") { $0 >= 0 && $0 <= 1 }
+            ?? options.minimumRatio
+        return options
     }
 
     func run() throws {

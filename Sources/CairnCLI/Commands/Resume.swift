@@ -33,7 +33,7 @@ struct Resume: Command {
 
     func run() throws {
         let source = URL(fileURLWithPath: arguments.positionals[0])
-        let point = try ResumePoint.found(at: source, note: { Terminal.error("note: \($0)") })
+        let point = try ResumableRun.found(at: source, note: { Terminal.error("note: \($0)") })
         let output =
             arguments.url("--output") ?? point.runDirectory(namedBy: source)
         var options = try point.options(output: output)

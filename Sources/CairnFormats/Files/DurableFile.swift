@@ -11,14 +11,30 @@ public enum DurableFile {
         try write(data, to: url, files: SystemFiles())
     }
 
+    /// As above, with what `body` writes, which is kept nowhere in memory; a failure of `body`
+    /// leaves the target as it was.
+    public static func write<Result>(
+        to url: URL, _ body: (inout FileSink) throws(FormatError) -> Result
+    ) throws(FormatError) -> Result {
+        try write(to: url, files: SystemFiles(), body)
+    }
+
     package static func write(
         _ data: Data, to url: URL, files: some FileOperations
     ) throws(FormatError) {
+        try write(to: url, files: files) { sink throws(FormatError) in try sink.write(data) }
+    }
+
+    package static func write<Result>(
+        to url: URL, files: some FileOperations,
+        _ body: (inout FileSink) throws(FormatError) -> Result
+    ) throws(FormatError) -> Result {
         let place = StagingPlace(for: url)
+        let result: Result
         do throws(FormatError) {
             var sink = try FileSink(path: place.temporary, files: files)
             do throws(FormatError) {
-                try sink.write(data)
+                result = try body(&sink)
             } catch {
                 sink.abandon()
                 throw error
@@ -30,6 +46,7 @@ public enum DurableFile {
             throw error
         }
         try files.synchronizeDirectory(place.parent)
+        return result
     }
 }
 

@@ -58,16 +58,24 @@ public struct SafetensorsDirectory: Sendable {
         names = places.keys.sorted { $0.utf8Precedes($1) }
     }
 
+    /// What the header says of a tensor; nil when there is none of that name.
+    public func layout(of name: String) -> (dtype: DType, shape: Shape)? {
+        places[name].flatMap { shards[$0].layout(of: name) }
+    }
+
     public func tensor(named name: String) -> Tensor? {
         places[name].flatMap { shards[$0].tensor(named: name) }
     }
+
+    /// The metadata of each file, in the order of `files`.
+    public var metadata: [[String: String]] { shards.map(\.metadata) }
 
     /// The file that holds the tensor.
     public func file(of name: String) -> URL? { places[name].map { shards[$0].url } }
 
     // MARK: The index
 
-    private static func weightMap(_ index: URL) throws(FormatError) -> [String: String] {
+    static func weightMap(_ index: URL) throws(FormatError) -> [String: String] {
         let document = try JSONValue.parse(contentsOf: index)
         guard let members = document["weight_map"]?.object, !members.isEmpty else {
             throw .entry(

@@ -29,6 +29,11 @@ public struct SafetensorsFile: Sendable {
         self.url = url
     }
 
+    /// What the header says of a tensor; nil when there is none of that name.
+    public func layout(of name: String) -> (dtype: DType, shape: Shape)? {
+        header.entries[name].map { ($0.dtype, $0.shape) }
+    }
+
     /// The tensor of that name, over the file's own bytes; a copy where these lie unaligned for
     /// its type.
     public func tensor(named name: String) -> Tensor? {

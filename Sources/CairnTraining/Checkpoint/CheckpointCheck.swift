@@ -54,7 +54,7 @@ public struct CheckpointCheck: Sendable {
             notes.append("no \(TrainingFiles.stateFile): it predicts and cannot resume")
             return
         }
-        let point = try ResumePoint(contentsOf: directory)
+        let point = try ResumableRun(contentsOf: directory)
         stateDigest = point.saved.stateDigest
         problems += Self.slotProblems(point)
         let metadata = try JSONValue.parse(contentsOf: file("metadata.json"))
@@ -67,7 +67,7 @@ public struct CheckpointCheck: Sendable {
     }
 
     /// A slot of every kind for every parameter that trains, in its shape, and no other.
-    private static func slotProblems(_ point: ResumePoint) -> [String] {
+    private static func slotProblems(_ point: ResumableRun) -> [String] {
         let kinds = Set(point.optimizer.slots.values.flatMap(\.keys))
         var problems: [String] = []
         for (name, tensor) in point.parameters.sorted(by: { $0.key < $1.key }) {

@@ -15,7 +15,7 @@ public final class CheckpointStore {
     private let monitor: MonitoredFigure
     private let resumedFrom: String?
     private let files: any FileOperations
-    private let saver = CheckpointSaver()
+    private let saver = SaveQueue()
     /// The newest checkpoint, which the next one follows.
     private var last: String?
     public private(set) var failures: [FailedSave] = []

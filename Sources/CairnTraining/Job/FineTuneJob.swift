@@ -13,13 +13,13 @@ public enum JobStart: Sendable {
     /// The base's weights and a fresh head.
     case fresh
     /// The same run, at the place where a checkpoint has it; refusals of these keys are overridden.
-    case resumed(ResumePoint, allowing: Set<String> = [])
+    case resumed(ResumableRun, allowing: Set<String> = [])
     /// A new run with a checkpoint's weights, and with its optimizer's slots where these are kept.
-    case continued(ResumePoint, keepsOptimizer: Bool)
+    case continued(ResumableRun, keepsOptimizer: Bool)
     /// A new run that is another one's up to a checkpoint and goes on under other settings.
-    case branched(ResumePoint, allowing: Set<String> = [])
+    case branched(ResumableRun, allowing: Set<String> = [])
 
-    var point: ResumePoint? {
+    var point: ResumableRun? {
         switch self {
         case .fresh: nil
         case .resumed(let point, _), .continued(let point, _), .branched(let point, _): point
@@ -118,7 +118,7 @@ public final class FineTuneJob {
 
     /// Refuses inputs that differ from those of the run that is to go on.
     private static func requireSame(_ inputs: InputDigests, _ start: JobStart) throws {
-        let (point, allowed): (ResumePoint, Set<String>)
+        let (point, allowed): (ResumableRun, Set<String>)
         switch start {
         case .fresh, .continued: return
         case .resumed(let a, let b), .branched(let a, let b): (point, allowed) = (a, b)
@@ -284,7 +284,7 @@ public final class FineTuneJob {
             $0 + parameters.dimensions(of: $1).reduce(1, *)
         }
         let copies = tuner.model.adapter == nil ? 2 : 3
-        let slots = tuner.optimizer.rule.slotNames.count
+        let slots = tuner.optimizer.groups.map(\.rule.slotNames.count).max() ?? 0
         let tokenizer = CheckpointWriter.tokenizerFiles.reduce(0) { sum, name in
             let file = options.model.appendingPathComponent(name).path
             let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int

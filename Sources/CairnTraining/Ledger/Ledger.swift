@@ -28,7 +28,7 @@ public struct LedgerEntry: Sendable, Equatable {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         step = try reader.count("step", atLeast: 1)
         epoch = try reader.count("epoch", atLeast: 1)
         batch = try reader.string("batch")
@@ -84,7 +84,7 @@ public struct LedgerPosition: Sendable, Equatable {
     ///     {"step":..,..,"previous":"<hash of the line before>","hash":"<hash>"}
     ///
     /// The hash is SHA-256 over the line's text up to and without `,"hash"`.
-    func line(of entry: LedgerEntry) throws(FormatError) -> (line: Data, next: LedgerPosition) {
+    package func line(of entry: LedgerEntry) throws(FormatError) -> (line: Data, next: LedgerPosition) {
         var members = entry.members
         members["previous"] = .string(head)
         var text = try JSONValue.object(members).serialized(pretty: false)
@@ -143,7 +143,7 @@ public struct Ledger: Sendable {
 
     private static func entry(_ line: Data, file: String) -> LedgerEntry? {
         guard let json = try? JSONValue.parse(Data(line.dropLast()), file: file),
-            let reader = try? StateReader(json, file: file)
+            let reader = try? DocumentReader(json, file: file)
         else { return nil }
         return try? LedgerEntry(reader)
     }

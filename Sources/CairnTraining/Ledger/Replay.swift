@@ -57,12 +57,12 @@ public struct Replay {
         guard let newest = whole.first else {
             throw TrainingError.noCheckpoint(directory: directory.path, skipped: notes)
         }
-        let newestPoint = try ResumePoint(contentsOf: newest.url)
+        let newestPoint = try ResumableRun(contentsOf: newest.url)
         let begun = whole.first { $0.step <= from }
         // A run that began with another's state has no beginning of its own to start from.
         let isRoot = newestPoint.saved.state.parent == nil
         let entry = begun ?? (isRoot ? nil : whole.last)
-        let point = try entry.map { try ResumePoint(contentsOf: $0.url) }
+        let point = try entry.map { try ResumableRun(contentsOf: $0.url) }
         let startStep = entry?.step ?? 0
         // Settings hold up to the first amendment behind the start.
         let amendment = newestPoint.saved.state.amendments.first { $0.step > startStep }

@@ -14,6 +14,7 @@ public struct FineTuneSettings: Sendable, Equatable {
     public var tokenBudget = 2048
     public var learningRate = 2e-4
     public var schedule = Schedule.Shape.cosine
+    public var scheduleOptions = Schedule.Options()
     public var warmup = 0.1
     public var weightDecay = 0.01
     /// Largest norm of the gradient; nil never clips.
@@ -108,7 +109,8 @@ public final class FineTuner {
             .adamW(weightDecay: settings.weightDecay), parameters: model.parameters)
         schedule = Schedule(
             settings.schedule, peak: settings.learningRate, warmup: settings.warmup,
-            totalSteps: settings.epochs * Self.stepsPerEpoch(train.count, settings.batchSize))
+            totalSteps: settings.epochs * Self.stepsPerEpoch(train.count, settings.batchSize),
+            options: settings.scheduleOptions)
     }
 
     private static func stepsPerEpoch(_ rows: Int, _ batchSize: Int) -> Int {

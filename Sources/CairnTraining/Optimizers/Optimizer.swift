@@ -11,19 +11,32 @@ import CairnTensor
 /// min(1, clip / (norm + 1e-6)), norm being that of all of them together, as torch's
 /// clip_grad_norm_.
 public final class Optimizer {
-    public let rule: UpdateRule
+    /// In the order in which selectors are asked.
+    public let groups: [ParameterGroup]
     /// Updates taken so far.
     public private(set) var step: UInt64 = 0
     public let parameters: Parameters
+    /// The place in `groups` of every parameter that trains.
+    private let places: [String: Int]
     private var slots: [String: [String: Buffer]] = [:]
 
-    /// Slots of zeros for every parameter that trains.
-    public init(_ rule: UpdateRule = .adamW(), parameters: Parameters) throws {
-        self.rule = rule
+    /// Slots of zeros for every parameter that trains, all of them moved by one rule.
+    public convenience init(_ rule: UpdateRule = .adamW(), parameters: Parameters) throws {
+        try self.init(groups: [ParameterGroup("all", .everything, rule)], parameters: parameters)
+    }
+
+    /// Slots of zeros for every parameter that trains, each moved by the rule of the first group
+    /// that selects it.
+    ///
+    /// - Throws: `TrainingError.badGroups` when a parameter is in no group or a group takes none.
+    public init(groups: [ParameterGroup], parameters: Parameters) throws {
+        self.groups = groups
         self.parameters = parameters
-        for name in parameters.trainableNames {
+        places = try ParameterGroup.assign(
+            parameters.trainableNames, to: groups, dimensions: parameters.dimensions)
+        for (name, place) in places {
             var buffers: [String: Buffer] = [:]
-            for slot in rule.slotNames {
+            for slot in groups[place].rule.slotNames {
                 let buffer = try Buffer(
                     byteCount: count(of: name) * 4, context: parameters.context)
                 buffer.zero()
@@ -32,6 +45,9 @@ public final class Optimizer {
             slots[name] = buffers
         }
     }
+
+    /// The group that moves a parameter.
+    public func group(of name: String) -> ParameterGroup? { places[name].map { groups[$0] } }
 
     private func count(of name: String) -> Int {
         parameters.dimensions(of: name).reduce(1, *)
@@ -57,11 +73,12 @@ public final class Optimizer {
         step += 1
         for name in names {
             guard let gradient = gradients[name] else { continue }
-            let count = count(of: name)
-            try rule.move(
+            let (count, group) = (count(of: name), groups[places[name]!])
+            try group.rule.move(
                 parameters.floats(name), against: gradient,
                 slots: slots[name]!.mapValues { $0.floats(count: count) }, t: step,
-                learningRate: learningRate, gradientScale: scale, in: parameters.context)
+                learningRate: learningRate * group.learningRateFactor, gradientScale: scale,
+                in: parameters.context)
         }
         return norm
     }
@@ -77,8 +94,16 @@ public final class Optimizer {
                 return tensor
             }
         }
+        let members = Dictionary(grouping: places.keys) { places[$0]! }
         return OptimizerState(
-            kind: rule.kind, step: step, hyperparameters: rule.hyperparameters, slots: tensors)
+            step: step,
+            groups: groups.enumerated().map { place, group in
+                OptimizerState.Group(
+                    name: group.name, kind: group.rule.kind,
+                    hyperparameters: group.hyperparameters,
+                    parameters: members[place]!.sorted())
+            },
+            slots: tensors)
     }
 
     /// Hands out the bytes of every parameter that trains and of its slots: names in order, slots in
@@ -93,15 +118,14 @@ public final class Optimizer {
     }
 
     /// Everything that keeps `state` from being restored here, each as a clause; empty when it
-    /// fits: another kind, a slot that is missing or too many, another shape or type.
+    /// fits: a parameter of a group of another kind or of none, a slot that is missing or too many,
+    /// another shape or type.
     public func problems(restoring state: OptimizerState) -> [String] {
-        guard state.kind == rule.kind else {
-            return ["the optimizer is \(rule.kind), the state is of \(state.kind)"]
-        }
-        var problems: [String] = []
+        var problems = kindProblems(state)
+        guard problems.isEmpty else { return problems }
         for name in slots.keys.sorted() {
             let expected = parameters.dimensions(of: name)
-            for slot in rule.slotNames {
+            for slot in groups[places[name]!].rule.slotNames {
                 guard let tensor = state.slots[name]?[slot] else {
                     problems.append("slot '\(slot)' of '\(name)' is missing")
                     continue
@@ -122,6 +146,69 @@ public final class Optimizer {
         return problems
     }
 
+    /// One clause per pair of groups that are of different kinds, and per name on one side only.
+    private func kindProblems(_ state: OptimizerState) -> [String] {
+        var problems: [String] = []
+        let (pairs, unknown) = pairedGroups(state)
+        for (own, saved) in pairs where own.rule.kind != saved.kind {
+            problems.append(
+                "group '\(own.name)' of the optimizer is \(own.rule.kind), the state's group "
+                    + "'\(saved.name)' is \(saved.kind)")
+        }
+        let members = Dictionary(grouping: state.groups.flatMap(\.parameters)) { $0 }
+        problems += members.filter { $0.value.count > 1 }.keys.sorted().map {
+            "the state has '\($0)' in two groups"
+        }
+        problems += unknown.map { "the state has no group for '\($0)'" }
+        for group in state.groups {
+            problems += group.parameters.filter { places[$0] == nil }.map {
+                "the state's group '\(group.name)' has '\($0)', which does not train"
+            }
+        }
+        return problems
+    }
+
+    /// The hyper-parameters in which `state` differs from this optimizer, for parameters of both.
+    ///
+    /// They do not keep a state from being restored: the optimizer goes on with its own. Whoever
+    /// resumes decides whether that is what was asked for.
+    public func changes(restoring state: OptimizerState) -> [HyperparameterChange] {
+        var changes: [HyperparameterChange] = []
+        for (own, saved) in pairedGroups(state).pairs {
+            let (current, old) = (own.hyperparameters, saved.hyperparameters)
+            for key in Set(current.keys).union(old.keys).sorted() where current[key] != old[key] {
+                let change = HyperparameterChange(
+                    group: own.name, key: key, saved: old[key], current: current[key])
+                if !changes.contains(change) { changes.append(change) }
+            }
+        }
+        return changes
+    }
+
+    /// The groups here and in `state` that have a parameter in common, each pair once; and the
+    /// parameters that no group of the state has.
+    private func pairedGroups(
+        _ state: OptimizerState
+    ) -> (pairs: [(own: ParameterGroup, saved: OptimizerState.Group)], unknown: [String]) {
+        var savedPlaces: [String: Int] = [:]
+        for (place, group) in state.groups.enumerated() {
+            for name in group.parameters { savedPlaces[name] = place }
+        }
+        var pairs: [(own: ParameterGroup, saved: OptimizerState.Group)] = []
+        var (seen, unknown) = (Set<[Int]>(), [String]())
+        for name in places.keys.sorted() {
+            let own = places[name]!
+            guard let saved = savedPlaces[name] else {
+                unknown.append(name)
+                continue
+            }
+            if seen.insert([own, saved]).inserted {
+                pairs.append((groups[own], state.groups[saved]))
+            }
+        }
+        return (pairs, unknown)
+    }
+
     /// Takes over a state.
     ///
     /// - Precondition: `problems(restoring:)` finds none.
@@ -134,26 +221,5 @@ public final class Optimizer {
                 tensor.withBytes { slots[name]![slot]!.copyIn(from: $0) }
             }
         }
-    }
-}
-
-/// What an optimizer remembers between steps, by name, on the host.
-public struct OptimizerState: Sendable {
-    /// The rule's name: `adamw`, `sgd`, ...
-    public var kind: String
-    /// Updates taken so far.
-    public var step: UInt64
-    public var hyperparameters: [String: Double]
-    /// By parameter name, then by slot name; fp32, in the parameter's shape.
-    public var slots: [String: [String: Tensor]]
-
-    public init(
-        kind: String, step: UInt64, hyperparameters: [String: Double],
-        slots: [String: [String: Tensor]]
-    ) {
-        self.kind = kind
-        self.step = step
-        self.hyperparameters = hyperparameters
-        self.slots = slots
     }
 }

@@ -36,7 +36,7 @@ public struct InputDigests: Sendable, Equatable {
         .object(JSONObject(values.sorted { $0.key < $1.key }.map { ($0, .string($1)) }))
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         values = [:]
         for (key, _) in reader.object { values[key] = try reader.string(key) }
     }

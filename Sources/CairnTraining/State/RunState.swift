@@ -137,7 +137,7 @@ extension RunState {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         runID = try reader.string("run_id")
         status = try reader.choice("status", RunStatus.self)
         step = try reader.count("step")
@@ -145,7 +145,7 @@ extension RunState {
         stepInEpoch = try reader.count("step_in_epoch")
         totals = try EpochTotals(try reader.reader("epoch_totals"))
         epochs = try reader.array("epochs").enumerated().map {
-            try EpochReport(try StateReader($1, file: reader.file, place: "epochs[\($0)]."))
+            try EpochReport(try DocumentReader($1, file: reader.file, place: "epochs[\($0)]."))
         }
         best = try reader.optional("best") { reader, key in
             let best = try reader.reader(key)
@@ -173,7 +173,7 @@ extension RunState {
         }
         allowed = try reader.strings("allowed")
         amendments = try reader.array("amendments").enumerated().map { index, json in
-            let reader = try StateReader(json, file: reader.file, place: "amendments[\(index)].")
+            let reader = try DocumentReader(json, file: reader.file, place: "amendments[\(index)].")
             return Amendment(
                 step: try reader.count("step"),
                 settings: try FineTuneSettings(try reader.reader("settings")))
@@ -193,7 +193,7 @@ extension EpochReport {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         self.init(
             epoch: try reader.count("epoch", atLeast: 1), step: try reader.count("step"),
             trainLoss: try reader.number("train_loss"),
@@ -217,7 +217,7 @@ extension EpochTotals {
         ]
     }
 
-    init(_ reader: StateReader) throws(TrainingError) {
+    init(_ reader: DocumentReader) throws(TrainingError) {
         weightedLoss = try reader.number("weighted_loss")
         weight = try reader.number("weight")
         right = try reader.count("right")

@@ -14,6 +14,8 @@ extension FineTuneSettings {
         [
             "epochs": JSONValue(epochs), "batch_size": JSONValue(batchSize),
             "learning_rate": .number(learningRate), "schedule": .string(schedule.rawValue),
+            "power": .number(scheduleOptions.power), "cycles": JSONValue(scheduleOptions.cycles),
+            "min_ratio": .number(scheduleOptions.minimumRatio),
             "warmup": .number(warmup), "weight_decay": .number(weightDecay),
             "clip": .optional(clip), "class_weights": .string(classWeights.rawValue),
             "precision": .string(precision.rawValue), "seed": .integer(Int64(bitPattern: seed)),
@@ -22,12 +24,20 @@ extension FineTuneSettings {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         self.init()
         epochs = try reader.count("epochs", atLeast: 1)
         batchSize = try reader.count("batch_size", atLeast: 1)
         learningRate = try reader.number("learning_rate")
         schedule = try reader.choice("schedule", Schedule.Shape.self)
+        let (power, cycles) = (try reader.number("power"), try reader.count("cycles", atLeast: 1))
+        let ratio = try reader.number("min_ratio")
+        try Self.require(power > 0 && power.isFinite, "power", "a positive number", power)
+        try Self.require(ratio >= 0 && ratio <= 1, "min_ratio", "a share between 0 and 1", ratio)
+        try Self.require(
+            Schedule.Options.cycleRange.contains(cycles), "cycles",
+            "in \(Schedule.Options.cycleRange)", Double(cycles))
+        scheduleOptions = Schedule.Options(minimumRatio: ratio, power: power, cycles: cycles)
         warmup = try reader.number("warmup")
         weightDecay = try reader.number("weight_decay")
         clip = try reader.optional("clip") { try $0.number($1) }
@@ -58,7 +68,7 @@ extension Method {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         guard try reader.string("kind") == "lora" else {
             self = .full
             return
@@ -95,7 +105,7 @@ extension FineTuneOptions {
     }
 
     /// The options of a run whose checkpoints go to `output`.
-    init(_ reader: StateReader, settings: FineTuneSettings, output: URL) throws {
+    init(_ reader: DocumentReader, settings: FineTuneSettings, output: URL) throws {
         func url(_ key: String) throws -> URL? {
             try reader.optional(key) { URL(fileURLWithPath: try $0.string($1)) }
         }
@@ -123,7 +133,7 @@ extension SavePolicy {
         ]
     }
 
-    init(_ reader: StateReader) throws {
+    init(_ reader: DocumentReader) throws {
         self.init()
         epochs = try reader.count("save_every", atLeast: 1)
         steps = try reader.optional("save_steps") { try $0.count($1, atLeast: 1) }
@@ -148,8 +158,8 @@ extension FineTuneSettings {
     /// The seed, the size of a batch and the groups are not among them: what was done before the
     /// branch would not be a part of the run that it leads to.
     public static let changeableKeys = [
-        "epochs", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "class_weights",
-        "precision", "monitor", "min_delta", "patience",
+        "epochs", "learning_rate", "schedule", "power", "cycles", "min_ratio", "warmup",
+        "weight_decay", "clip", "class_weights", "precision", "monitor", "min_delta", "patience",
     ]
 
     /// A copy with one setting changed; `none` stands for no value.
@@ -165,7 +175,7 @@ extension FineTuneSettings {
         members[key] = text == "none" && key == "class_weights" ? "none" : value
         do {
             var settings = try FineTuneSettings(
-                try StateReader(.object(members), file: "--set"))
+                try DocumentReader(.object(members), file: "--set"))
             settings.tokenBudget = tokenBudget
             try settings.requireSensible()
             return settings
@@ -178,20 +188,20 @@ extension FineTuneSettings {
 
     /// Refuses numbers outside of their ranges, which a document may hold and a flag does not.
     func requireSensible() throws(TrainingError) {
-        func require(_ isGood: Bool, _ key: String, _ expected: String, _ found: Double)
-            throws(TrainingError)
-        {
-            if isGood { return }
-            throw .badMetadata(
-                file: "settings", key: key, expected: expected, found: "\(found)")
-        }
-        try require(
+        try Self.require(
             learningRate > 0 && learningRate.isFinite, "learning_rate", "a positive number",
             learningRate)
-        try require(
+        try Self.require(
             warmup >= 0 && warmup <= 1, "warmup", "a share between 0 and 1", warmup)
-        try require(weightDecay >= 0, "weight_decay", "at least 0", weightDecay)
-        try require(clip ?? 1 > 0, "clip", "a positive number or none", clip ?? 1)
-        try require(minimumDelta >= 0, "min_delta", "at least 0", minimumDelta)
+        try Self.require(weightDecay >= 0, "weight_decay", "at least 0", weightDecay)
+        try Self.require(clip ?? 1 > 0, "clip", "a positive number or none", clip ?? 1)
+        try Self.require(minimumDelta >= 0, "min_delta", "at least 0", minimumDelta)
+    }
+
+    private static func require(
+        _ isGood: Bool, _ key: String, _ expected: String, _ found: Double
+    ) throws(TrainingError) {
+        if isGood { return }
+        throw .badMetadata(file: "settings", key: key, expected: expected, found: "\(found)")
     }
 }

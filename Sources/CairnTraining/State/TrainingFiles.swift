@@ -44,11 +44,8 @@ enum TrainingFiles {
             "state_digest": .string(snapshot.digest),
             "run": .object(snapshot.state.json()),
             "optimizer": [
-                "kind": .string(optimizer.kind), "step": JSONValue(Int(optimizer.step)),
-                "hyperparameters": .object(
-                    JSONObject(
-                        optimizer.hyperparameters.sorted { $0.key < $1.key }
-                            .map { ($0, .number($1)) })),
+                "step": JSONValue(Int(optimizer.step)),
+                "groups": .array(optimizer.groups.map { .object($0.json) }),
             ],
             "settings": .object(description.settings.json()),
             "job": description.options.map { .object($0.json()) } ?? .null,
@@ -69,8 +66,8 @@ public struct SavedRun: Sendable {
     public let settings: FineTuneSettings
     public let policy: SavePolicy
     public let inputs: InputDigests?
-    let job: StateReader?
-    let optimizer: (kind: String, step: UInt64, hyperparameters: [String: Double])
+    let job: DocumentReader?
+    let optimizer: (step: UInt64, groups: [OptimizerState.Group])
 
     /// Reads the state document of a checkpoint directory.
     init(ofCheckpoint directory: URL) throws {
@@ -89,7 +86,7 @@ public struct SavedRun: Sendable {
     ///   as it must be.
     init(_ json: JSONValue, file: String) throws {
         self.file = file
-        let reader = try StateReader(json, file: file)
+        let reader = try DocumentReader(json, file: file)
         let version = try reader.count("schema_version", atLeast: 1)
         guard version <= TrainingFiles.schemaVersion else {
             throw TrainingError.newerSchema(
@@ -103,11 +100,11 @@ public struct SavedRun: Sendable {
         inputs = try reader.optional("inputs") { try InputDigests(try $0.reader($1)) }
         job = try reader.optional("job") { try $0.reader($1) }
         let optimizer = try reader.reader("optimizer")
-        let rule = try optimizer.reader("hyperparameters")
-        var hyperparameters: [String: Double] = [:]
-        for key in rule.object.keys { hyperparameters[key] = try rule.number(key) }
         self.optimizer = (
-            try optimizer.string("kind"), UInt64(try optimizer.count("step")), hyperparameters
+            UInt64(try optimizer.count("step")),
+            try optimizer.array("groups").enumerated().map {
+                try OptimizerState.Group(json: $1, file: "\(file), optimizer.groups[\($0)]")
+            }
         )
     }
 }

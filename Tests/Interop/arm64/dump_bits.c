@@ -339,16 +339,26 @@ static void dump_optimizers(void) {
     float *p = numbers(COUNT), *m = numbers(COUNT), *v = positive(COUNT);
     double sum = 0;
     print("sum_of_squares", 0, cairn_sum_of_squares(context, COUNT, g, &sum), &sum, sizeof sum);
-    const cairn_adamw_config adamw = {2.3e-4, 0.9, 0.999, 1e-8, 0.013, 0.71};
+    const cairn_adam_config adam = {2.3e-4, 0.9, 0.999, 1e-8, 0.013, 0.71};
     for (int t = 1; t <= 3000; t = t * 5 + 2) {
         const cairn_status status =
-            cairn_adamw_step(context, &adamw, (uint64_t)t, COUNT, p, g, m, v);
+            cairn_adamw_step(context, &adam, (uint64_t)t, COUNT, p, g, m, v);
         print_floats("adamw_p", t, status, p, COUNT);
         print_floats("adamw_m", t, status, m, COUNT);
         print_floats("adamw_v", t, status, v, COUNT);
     }
-    const cairn_sgd_config sgd = {0.013, 0.9, 0.007, 0.71};
+    cairn_status status = cairn_adam_step(context, &adam, 7, COUNT, p, g, m, v);
+    print_floats("adam_p", 0, status, p, COUNT);
+    print_floats("adam_m", 0, status, m, COUNT);
+    print_floats("adam_v", 0, status, v, COUNT);
+    cairn_sgd_config sgd = {0.013, 0.9, 0.007, 0.71, false};
     print_floats("sgd", 0, cairn_sgd_step(context, &sgd, COUNT, p, g, m), p, COUNT);
+    sgd.nesterov = true;
+    print_floats("nesterov", 0, cairn_sgd_step(context, &sgd, COUNT, p, g, m), p, COUNT);
+    const cairn_lion_config lion = {0.013, 0.9, 0.99, 0.007, 0.71};
+    status = cairn_lion_step(context, &lion, COUNT, p, g, m);
+    print_floats("lion_p", 0, status, p, COUNT);
+    print_floats("lion_m", 0, status, m, COUNT);
 }
 
 static void dump_random(void) {

@@ -4,7 +4,7 @@
 import CairnFormats
 
 /// An object of a JSON document that a run wrote.
-struct StateReader {
+struct DocumentReader {
     let file: String
     /// Where the object stands in the document: `settings.`; empty at the top.
     private let place: String
@@ -74,8 +74,8 @@ struct StateReader {
         }
     }
 
-    func reader(_ key: String) throws(TrainingError) -> StateReader {
-        try StateReader(object[key] ?? .null, file: file, place: place + key + ".")
+    func reader(_ key: String) throws(TrainingError) -> DocumentReader {
+        try DocumentReader(object[key] ?? .null, file: file, place: place + key + ".")
     }
 
     /// One of an enumeration's names.
@@ -89,7 +89,7 @@ struct StateReader {
 
     /// What `read` makes of a member that may be null or absent.
     func optional<Value>(
-        _ key: String, _ read: (StateReader, String) throws -> Value
+        _ key: String, _ read: (DocumentReader, String) throws -> Value
     ) throws -> Value? {
         guard let value = object[key], !value.isNull else { return nil }
         return try read(self, key)

@@ -13,7 +13,7 @@ enum SaveOutcome: Sendable {
 ///
 /// Training waits for the copy that a save is given, and for an earlier save that is still under
 /// way; nothing else.
-final class CheckpointSaver: @unchecked Sendable {
+final class SaveQueue: @unchecked Sendable {
     // Unchecked: what both threads touch is behind the lock.
     private let queue = DispatchQueue(label: "cairn.save", qos: .utility)
     private let group = DispatchGroup()

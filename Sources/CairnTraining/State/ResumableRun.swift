@@ -8,7 +8,7 @@ import CairnTensor
 import Foundation
 
 /// The state of a run as a checkpoint holds it.
-public struct ResumePoint: Sendable {
+public struct ResumableRun: Sendable {
     /// The checkpoint's directory or file.
     public let source: URL
     public let saved: SavedRun
@@ -44,8 +44,7 @@ public struct ResumePoint: Sendable {
         self.saved = saved
         self.parameters = parameters
         optimizer = OptimizerState(
-            kind: saved.optimizer.kind, step: saved.optimizer.step,
-            hyperparameters: saved.optimizer.hyperparameters, slots: slots)
+            step: saved.optimizer.step, groups: saved.optimizer.groups, slots: slots)
         let digest = StateDigest.of(parameters: parameters, optimizer: optimizer)
         guard digest == saved.stateDigest else {
             throw TrainingError.digestMismatch(
@@ -74,7 +73,7 @@ public struct ResumePoint: Sendable {
     /// newest checkpoint that verifies is taken.
     ///
     /// - Parameter note: hears what was passed over, and why.
-    public static func found(at source: URL, note: (String) -> Void) throws -> ResumePoint {
+    public static func found(at source: URL, note: (String) -> Void) throws -> ResumableRun {
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: source.path, isDirectory: &isDirectory),
             isDirectory.boolValue
@@ -84,7 +83,7 @@ public struct ResumePoint: Sendable {
         }
         let (url, skipped) = try RunDirectory.checkpoint(at: source)
         for sentence in skipped { note("passed over \(sentence)") }
-        return try ResumePoint(contentsOf: url)
+        return try ResumableRun(contentsOf: url)
     }
 
     /// The directory of the run: where the checkpoint lies.
