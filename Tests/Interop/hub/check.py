@@ -590,7 +590,8 @@ class Suite:
         with open(os.path.join(where, "README.md")) as file:
             card = file.read()
         self.check((config["base_model_name_or_path"], config["revision"])
-                   == ("tester/base", published["commit"]) and "base_model: tester/base" in card,
+                   == ("tester/base", published["commit"]) and "base_model: tester/base" in card
+                   and '"tester/base"' in card and "PATH/TO" not in card,
                    "a base from the cache is published by its id and commit")
         self.check(not any(path.startswith("training/") for path in told["published"]),
                    "the optimizer stays")
