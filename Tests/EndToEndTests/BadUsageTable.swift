@@ -19,6 +19,19 @@ extension BadInput {
         },
         BadInput("two models", .wrongUse, says: "MODEL", "other") { $0.finetune("other") },
 
+        BadInput("one file to convert", .wrongUse, says: "IN OUT", "a.apr") { _ in
+            ["convert", "a.apr"]
+        },
+        BadInput("an output of no format", .wrongUse, says: "b.xyz", "--format") { _ in
+            ["convert", "a.apr", "b.xyz"]
+        },
+        BadInput("an unknown format", .wrongUse, says: "--format", "marshal", "'gguf'") { _ in
+            ["convert", "a.apr", "b", "--format", "gguf"]
+        },
+        BadInput("a format against the name", .wrongUse, says: "apr", "b.npz", "says npz") { _ in
+            ["convert", "a.apr", "b.npz", "--format", "apr"]
+        },
+
         // MARK: Flags
         BadInput("a misspelt flag", .wrongUse, says: "'--epoch'", "did you mean '--epochs'") {
             $0.finetune(without: "--epochs", then: ["--epoch", "3"])
