@@ -71,9 +71,9 @@ struct ModelFileContent {
     func write(to path: ModelFilePath, files: some FileOperations) throws(FormatError) {
         switch path.format {
         case .marshal:
-            let value = try checkpoint.marshalValue
+            let content = try MarshalCheckpointWriter(checkpoint)
             try writeFile(path, files) { sink throws(FormatError) in
-                try MarshalWriter.write(value, to: &sink)
+                try content.write(to: &sink)
             }
         case .npz: try writeNative(.npz, path, files)
         case .safetensors: try writeNative(.safetensors, path, files)

@@ -45,4 +45,4 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore
 options+=("${@:2}")
-timeout 900 python3 -u "$here/check.py" "$1" "$work" "${clients[@]}" ${options[@]+"${options[@]}"}
+timeout 2400 python3 -u "$here/check.py" "$1" "$work" "${clients[@]}" ${options[@]+"${options[@]}"}
