@@ -31,6 +31,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", path: "csrc/zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "CairnFormats", dependencies: ["CairnTensor", "CCairnDigest", "CZlib"]),
+        .target(name: "CairnHub", dependencies: ["CairnFormats"]),
         .target(name: "CairnText", dependencies: ["CairnTensor"]),
         .target(name: "CairnModels", dependencies: ["CairnTensor", "CairnGraph", "CairnFormats"]),
 
@@ -47,7 +48,7 @@ let package = Package(
             name: "Cairn",
             dependencies: [
                 "CairnTensor", "CairnEngine", "CairnGraph", "CairnFormats", "CairnText",
-                "CairnModels", "CairnTraining",
+                "CairnModels", "CairnTraining", "CairnHub",
             ]),
         .executableTarget(
             name: "CairnCLI", dependencies: ["Cairn"], resources: [.copy("Quickstart")]),
@@ -62,6 +63,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["CairnTensor", "CairnFormats"],
             path: "Tests/TestSupport"),
+        .target(
+            name: "FuzzTargets", dependencies: ["CairnTensor", "CairnFormats", "CairnText"],
+            path: "Tests/FuzzTargets"),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"]),
         .testTarget(name: "CairnTensorTests", dependencies: ["CairnTensor", "TestSupport"]),
         .testTarget(
             name: "CairnEngineTests", dependencies: ["CairnEngine", "CairnTensor", "TestSupport"]),
@@ -70,6 +75,8 @@ let package = Package(
             dependencies: ["CairnGraph", "CairnEngine", "CairnTensor", "TestSupport"]),
         .testTarget(
             name: "CairnFormatsTests", dependencies: ["CairnFormats", "CairnTensor", "TestSupport"]),
+        .testTarget(
+            name: "CairnHubTests", dependencies: ["CairnHub", "CairnFormats", "TestSupport"]),
         .testTarget(
             name: "CairnTextTests", dependencies: ["CairnText", "CairnTensor", "TestSupport"],
             resources: [.copy("Fixtures")]),

@@ -4,6 +4,7 @@
 @_exported import CairnEngine
 @_exported import CairnFormats
 @_exported import CairnGraph
+@_exported import CairnHub
 @_exported import CairnModels
 @_exported import CairnTensor
 @_exported import CairnText

@@ -7,11 +7,17 @@ import Foundation
 @main
 enum CairnCommand {
     static var commands: [any Command.Type] {
-        [Finetune.self, Evaluate.self, Predict.self, Quickstart.self, Tokenize.self]
+        [
+            Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
+            Evaluate.self, Predict.self, Inspect.self, Convert.self, Publish.self, Pull.self,
+            Quickstart.self, Tokenize.self,
+        ]
     }
 
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
+        // A file that may not grow is a failed write with a reason, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
         do {
             try run(arguments)
         } catch let error as UsageError {

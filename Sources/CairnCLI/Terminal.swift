@@ -22,13 +22,19 @@ final class Progress {
     private var isLineOpen = false
     private var lastTenth = 0
 
-    init() { start = clock.now }
+    /// Steps that were taken before this process took over.
+    private let earlier: Int
+
+    init(from step: Int = 0) {
+        start = clock.now
+        earlier = step
+    }
 
     func report(_ event: FineTuneEvent) {
         switch event {
-        case .step(let number, let total, let count, let loss, let rate, _, let speed):
-            rows += count
-            step(number, total, loss, rate, speed)
+        case .step(let done):
+            rows += done.rows
+            step(done)
         case .epoch(let epoch):
             closeLine()
             var line = String(
@@ -44,18 +50,27 @@ final class Progress {
         case .saved(let name, let reason):
             closeLine()
             Terminal.error("saved \(name) (\(reason))")
+        case .saveFailed(let name, let reason):
+            closeLine()
+            Terminal.error("could not save \(name): \(reason); the run goes on")
+        case .removed(let name):
+            closeLine()
+            Terminal.error("removed \(name)")
+        case .note(let text):
+            closeLine()
+            Terminal.error("note: \(text)")
         }
     }
 
-    private func step(_ number: Int, _ total: Int, _ loss: Double, _ rate: Double, _ speed: Double)
-    {
+    private func step(_ done: StepReport) {
+        let (number, total) = (done.step, done.totalSteps)
         let now = clock.now
         let (seconds, attoseconds) = (now - start).components
         let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
-        let left = elapsed / Double(number) * Double(total - number)
+        let left = elapsed / Double(max(number - earlier, 1)) * Double(total - number)
         let text = String(
             format: "step %d/%d, %d rows, loss %.4f, rate %.2e, %.0f tokens/s, %@ left", number,
-            total, rows, loss, rate, speed, Self.time(left))
+            total, rows, done.loss, done.learningRate, done.tokensPerSecond, Self.time(left))
         if Terminal.isInteractive {
             guard lastShown == nil || now - lastShown! > .milliseconds(100) || number == total
             else { return }
@@ -84,21 +99,26 @@ final class Progress {
     }
 }
 
-/// SIGINT and SIGTERM as a request to stop; a second one leaves at once, with exit code 130.
+/// SIGINT and SIGTERM as a request to stop, of which a second one leaves at once with exit code
+/// 130; SIGUSR1 as a request to save and go on.
 final class StopSignal: @unchecked Sendable {
     // Unchecked: the flag is behind the lock, the sources are made once and kept.
     private let lock = NSLock()
     private var isRequested = false
+    private var wantsSave = false
     private var sources: [any DispatchSourceSignal] = []
 
     init() {
-        for number in [SIGINT, SIGTERM] {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { [weak self] in self?.receive() }
-            source.resume()
-            sources.append(source)
-        }
+        for number in [SIGINT, SIGTERM] { handle(number) { $0.receive() } }
+        handle(SIGUSR1) { signal in signal.lock.withLock { signal.wantsSave = true } }
+    }
+
+    private func handle(_ number: Int32, _ action: @escaping @Sendable (StopSignal) -> Void) {
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler { [weak self] in self.map(action) }
+        source.resume()
+        sources.append(source)
     }
 
     private func receive() {
@@ -111,9 +131,15 @@ final class StopSignal: @unchecked Sendable {
     }
 
     var isSet: Bool {
-        lock.lock()
-        defer { lock.unlock() }
-        return isRequested
+        lock.withLock { isRequested }
+    }
+
+    /// Whether a save was asked for since this was asked last.
+    func takeSaveRequest() -> Bool {
+        lock.withLock {
+            defer { wantsSave = false }
+            return wantsSave
+        }
     }
 }
 

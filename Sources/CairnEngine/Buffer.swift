@@ -111,6 +111,20 @@ package final class Buffer {
         context.withBackend { $0.copy_out($1, destination, base + offset, host.count) }
     }
 
+    /// Hands out the bytes on the host: in place where the device's memory is the host's, else a
+    /// copy.
+    package func withHostBytes<Result>(
+        _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        if context.device == .cpu {
+            defer { withExtendedLifetime(self) {} }
+            return try body(UnsafeRawBufferPointer(start: base, count: byteCount))
+        }
+        var copy = [UInt8](repeating: 0, count: byteCount)
+        copy.withUnsafeMutableBytes { copyOut(to: $0) }
+        return try copy.withUnsafeBytes(body)
+    }
+
     private func requireBytes(_ offset: Int, _ count: Int) {
         precondition(
             offset >= 0 && offset <= byteCount && count <= byteCount - offset,

@@ -130,6 +130,14 @@ package final class Execution {
             keyOffsets: batch.offsets(in: keys), queryPositions: positions(queries))
     }
 
+    /// Puts numbers of the host in the place of a value.
+    func copy(_ numbers: [Float], into value: Value, _ what: StaticString) {
+        precondition(
+            numbers.count == count(value.rows) * value.columns,
+            "\(what): \(numbers.count) numbers for [\(count(value.rows)), \(value.columns)]")
+        numbers.withUnsafeBytes { arena!.copyIn(from: $0, at: plan!.offsets[value.id]!) }
+    }
+
     package func copyFeatures(into value: Value) {
         precondition(
             batch.features.count == count(value.rows) * value.columns,

@@ -27,7 +27,7 @@ public final class Program {
 
     /// Prepares `graph` to compute `outputs`; with a loss on `logits` and `differentiates`, also
     /// the gradients.
-    public init(
+    public convenience init(
         _ graph: Graph, outputs: [Value], loss: (loss: Loss, logits: Value)? = nil,
         differentiates: Bool = false, parameters: Parameters, precision: Precision = .fp32
     ) throws(KernelError) {
@@ -42,15 +42,45 @@ public final class Program {
                 pruned = pruned.differentiated(seeds: [(logits, gradient)])
             }
         }
-        let kept = named + [losses].compactMap { $0 }
-        nodes = pruned.withoutDeadCode(outputs: kept).nodes
-        self.outputs = named
+        try self.init(
+            prepared: pruned, outputs: named, losses: losses, parameters: parameters,
+            precision: precision)
+    }
+
+    /// Prepares a graph that records its own loss: `losses` is a number per row.
+    ///
+    /// - Precondition: `losses` has one column, and every operation from the logits to it a
+    ///   gradient.
+    public convenience init(
+        _ graph: Graph, outputs: [Value], losses: Value, differentiates: Bool = false,
+        parameters: Parameters, precision: Precision = .fp32
+    ) throws(KernelError) {
+        precondition(losses.columns == 1, "a loss is one number per row, not \(losses.columns)")
+        let roots = outputs + [losses]
+        var (pruned, named) = graph.withoutDeadCode(outputs: roots).rowsPruned(outputs: roots)
+        let rows = named.removeLast()
+        if differentiates {
+            let seed = pruned.record(LossSeed(), [], [(rows.rows, 1)])[0]
+            pruned = pruned.differentiated(seeds: [(rows, seed)])
+        }
+        try self.init(
+            prepared: pruned, outputs: named, losses: rows, parameters: parameters,
+            precision: precision)
+    }
+
+    private init(
+        prepared: Graph, outputs: [Value], losses: Value?, parameters: Parameters,
+        precision: Precision
+    ) throws(KernelError) {
+        let kept = outputs + [losses].compactMap { $0 }
+        nodes = prepared.withoutDeadCode(outputs: kept).nodes
+        self.outputs = outputs
         self.losses = losses
         slots = nodes.flatMap(\.operation.gradientSlots)
         let context = parameters.context
         execution = Execution(
             context: context, precision: precision, parameters: parameters, nodes: nodes)
-        for numbers in pruned.constants {
+        for numbers in prepared.constants {
             let buffer = try Buffer(byteCount: numbers.count * 4, context: context)
             numbers.withUnsafeBytes { buffer.copyIn(from: $0) }
             execution.constants.append(buffer)

@@ -14,12 +14,24 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noPadToken(directory: String)
     case splitMissing(file: String, line: Int)
     case badTargets(file: String, expected: Int, found: Int)
+    case digestMismatch(path: String, expected: String, found: String)
+    case damaged(path: String, problem: String)
+    case doesNotFit(path: String, problems: [String])
+    /// What a run is given is not what it had; `key` is what `--allow` takes.
+    case changed(key: String, what: String, expected: String, found: String)
+    case runExists(directory: String, state: String)
+    case noCheckpoint(directory: String, skipped: [String])
+    case noRun(path: String, found: String)
+    case nothingToReplay(file: String, from: Int, last: Int)
+    case noJob(file: String)
+    case noSpace(path: String, needed: Int, free: Int)
+    case ledger(file: String, step: Int, key: String, expected: String, found: String)
+    case newerSchema(file: String, found: Int, known: Int)
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
     case badGroups([String])
     case badFormat(path: String, found: String)
     case ambiguousFile(path: String, found: [String])
     case noModelFile(path: String, tried: [String])
-    case doesNotFit(file: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
 
     public var description: String {
@@ -44,6 +56,37 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "found nothing, where other rows have one"
         case .badTargets(let file, let expected, let found):
             "\(file): expected \(expected) numbers per row, as in training, found \(found)"
+        case .digestMismatch(let path, let expected, let found):
+            "\(path): its tensors have the state digest \(found), expected \(expected), which its "
+                + "state.json states; a file of it was changed"
+        case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
+        case .doesNotFit(let path, let problems):
+            "\(path) does not fit this model: " + problems.joined(separator: "; ")
+        case .changed(let key, let what, let expected, let found):
+            "\(what) is not what the run had: expected \(expected), found \(found); the rest of the "
+                + "run would be another one ('--allow \(key)' goes on all the same)"
+        case .runExists(let directory, let state):
+            "\(directory) holds a run already (\(state)): 'cairn resume \(directory)' goes on with "
+                + "it; for a new one name another directory"
+        case .noCheckpoint(let directory, let skipped):
+            "\(directory): expected a checkpoint that verifies, found "
+                + (skipped.isEmpty ? "none" : skipped.joined(separator: "; "))
+        case .noRun(let path, let found):
+            "\(path): expected a checkpoint or a run's directory, found \(found)"
+        case .nothingToReplay(let file, let from, let last):
+            "\(file): expected steps behind step \(from) to replay, found the last one to be \(last)"
+        case .noJob(let file):
+            "\(file): the run's rows came from a program and not from files; only that program can "
+                + "resume it"
+        case .noSpace(let path, let needed, let free):
+            "\(path): the checkpoints of this run may need \(needed) bytes, and \(free) are free; "
+                + "keep fewer (--keep-last, --keep-best) or name another directory"
+        case .ledger(let file, let step, let key, let expected, let found):
+            "\(file): step \(step) gave \(key) \(found) now and \(expected) before; these are not "
+                + "the run's bits"
+        case .newerSchema(let file, let found, let known):
+            "\(file): schema version \(found) is newer than \(known), the newest that this build "
+                + "reads; a newer Cairn made it"
         case .tokenOutOfRange(let file, let line, let id, let vocabulary):
             "\(file), line \(line): token id \(id) is outside of the model's vocabulary of "
                 + "\(vocabulary); is tokenizer.json of another model?"
@@ -57,8 +100,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + found.joined(separator: " and ") + ": say which"
         case .noModelFile(let path, let tried):
             "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
-        case .doesNotFit(let file, let problems):
-            "\(file) does not fit: \(problems.joined(separator: "; "))"
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"

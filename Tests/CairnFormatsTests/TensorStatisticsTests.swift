@@ -39,7 +39,8 @@ import Testing
     func `bytes of 0x40 are read by their type`(dtype: DType) throws {
         let expected: [DType: Double] = [
             .bool: 64, .u8: 64, .i8: 64, .i16: 0x4040, .u16: 0x4040, .i32: 0x4040_4040,
-            .u32: 0x4040_4040, .i64: 0x4040_4040_4040_4040, .u64: 0x4040_4040_4040_4040,
+            .u32: 0x4040_4040, .i64: Double(0x4040_4040_4040_4040 as Int64),
+            .u64: Double(0x4040_4040_4040_4040 as UInt64),
             // 0x4040: 2^1 * (1 + 64 / 1024) and 2^1 * (1 + 64 / 128)
             .f16: 2.125, .bf16: 3, .f32: Double(Float(bitPattern: 0x4040_4040)),
             .f64: Double(bitPattern: 0x4040_4040_4040_4040),

@@ -59,13 +59,13 @@ import Testing
             contentsOf: golden.best.appendingPathComponent("manifest.json"))
 
         let files = try #require(manifest["files"]?.object)
-        let found = try FileManager.default.contentsOfDirectory(atPath: golden.best.path)
-        #expect(Set(files.keys).union(["manifest.json"]) == Set(found))
+        let found = try FileManager.default.subpathsOfDirectory(atPath: golden.best.path)
+        #expect(Set(files.keys).union(["manifest.json", "training"]) == Set(found))
         #expect(
             Set(found).isSuperset(of: [
                 "adapter_model.safetensors", "adapter_config.json", "model.safetensors",
                 "config.json", "tokenizer.json", "tokenizer_config.json", "metadata.json",
-                "README.md",
+                "README.md", "training/state.json", "training/optimizer.safetensors",
             ]))
         for (name, entry) in files {
             let file = golden.best.appendingPathComponent(name)
@@ -144,12 +144,16 @@ import Testing
         #expect(
             throws: TrainingError.nonFiniteWeights(
                 tensor: "base_model.model.score.weight", element: 7)
-        ) { try writer.write("best", epoch: nil, step: 9) }
+        ) {
+            try writer.write(
+                "best",
+                RunSnapshot(model.parameters, optimizer: job.tuner.optimizer, state: job.tuner.state))
+        }
 
         #expect(
             try Data(contentsOf: golden.best.appendingPathComponent("manifest.json")) == before)
         let names = try FileManager.default.contentsOfDirectory(atPath: golden.options.output.path)
-        #expect(names.sorted() == ["best", "epoch-1"])
+        #expect(names.sorted() == ["best", "epoch-1", "latest", "training"])
         _ = try Checkpoint(contentsOf: golden.best, context: try Context(threads: 1))
     }
 

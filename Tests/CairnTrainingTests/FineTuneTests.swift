@@ -132,10 +132,12 @@ struct GoldenJob {
         var steps = 0
         var saved: [String] = []
 
-        let report = try job.run(shouldStop: { steps >= 2 }) { event in
-            if case .step = event { steps += 1 }
-            if case .saved(let name, _) = event { saved.append(name) }
-        }
+        let report = try job.run(
+            stop: { steps >= 2 ? .signal : nil },
+            report: { event in
+                if case .step = event { steps += 1 }
+                if case .saved(let name, _) = event { saved.append(name) }
+            })
 
         #expect(report.status == .interrupted)
         #expect(report.steps == 2)
@@ -159,7 +161,7 @@ struct GoldenJob {
         let job = try golden.job()
         let start = StateDigest.of(job.tuner.optimizer, job.tuner.model.parameters)
 
-        let report = try job.run(shouldStop: { true })
+        let report = try job.run(stop: { .signal })
 
         #expect(report.status == .interrupted && report.steps == 0)
         #expect(report.stateDigest == start)

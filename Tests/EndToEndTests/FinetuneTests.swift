@@ -87,14 +87,14 @@ struct FinishedRun: Sendable {
         name: String
     ) throws {
         let directory = run.job.output.appendingPathComponent(name)
-        let names = Set(try FileManager.default.contentsOfDirectory(atPath: directory.path))
+        let names = Set(try FileManager.default.subpathsOfDirectory(atPath: directory.path))
 
         let manifest = try JSONValue.parse(
             contentsOf: directory.appendingPathComponent("manifest.json"))
 
         #expect(Self.checkpointFiles.isSubset(of: names))
         let files = try #require(manifest["files"]?.object)
-        #expect(Set(files.keys) == names.subtracting(["manifest.json"]))
+        #expect(Set(files.keys) == names.subtracting(["manifest.json", "training"]))
         for (file, entry) in files {
             let url = directory.appendingPathComponent(file)
             let attributes = try FileManager.default.attributesOfItem(atPath: url.path)
@@ -126,6 +126,11 @@ struct FinishedRun: Sendable {
         let right = counts.indices.reduce(0) { $0 + counts[$1][$1] }
         #expect(counts.joined().reduce(0, +) == 90)
         #expect(document["accuracy"]?.number == Double(right) / 90)
+        // Unweighted cross-entropy is the log loss, up to the engine's fp32.
+        let loss = try #require(document["loss"]?.number)
+        #expect(abs(try #require(document["log_loss"]?.number) - loss) <= 1e-5 * max(1, loss))
+        #expect(document["confidence_intervals_95"]?["resamples"]?.integer == 1000)
+        #expect(result.errors.contains("weighted mean"))
     }
 
     @Test func `predict labels the rows as evaluate counts them`() throws {
@@ -179,7 +184,7 @@ struct FinishedRun: Sendable {
     ) throws {
         let job = try Job()
         let process = try CairnProcess.prepared(
-            job.finetune(without: "--epochs", then: ["--epochs", Self.manyEpochs, "--json"]),
+            job.finetune(without: "--epochs", then: ["--epochs", Self.manyEpochs, "--keep-last", "1", "--json"]),
             in: job.url)
         let (output, errors) = (Pipe(), Pipe())
         process.standardOutput = output

@@ -16,10 +16,12 @@ enum ImportRules {
         "CairnEngine": platform.union(["CairnTensor", "CCairn"]),
         "CairnGraph": ["CairnTensor", "CairnEngine"],
         "CairnFormats": platform.union(["CairnTensor", "CCairnDigest", "CZlib", "Foundation"]),
+        // Folders of files, never a tensor; the network is Foundation's.
+        "CairnHub": platform.union(["CairnFormats", "Foundation", "FoundationNetworking"]),
         "CairnText": ["CairnTensor", "Dispatch", "Foundation"],
         "CairnModels": ["CairnTensor", "CairnGraph", "CairnFormats", "Foundation"],
         "CairnTraining": core.union(["Foundation"]),
-        "Cairn": core.union(["CairnTraining"]),
+        "Cairn": core.union(["CairnTraining", "CairnHub"]),
         "CairnCLI": ["Cairn", "Foundation"],
     ]
 

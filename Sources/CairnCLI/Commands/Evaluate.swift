@@ -31,32 +31,11 @@ struct Evaluate: Command {
         let predictor = try Predictor(arguments)
         let data = try predictor.inference.labelledRows(file)
         let evaluation = try predictor.evaluate(data)
-        Terminal.error(
-            "\(data.count) rows"
-                + (evaluation.accuracy.map { String(format: ", accuracy %.4f", $0) } ?? "")
-                + (evaluation.loss.map { String(format: ", loss %.5f", $0) } ?? ""))
-        if arguments.has("--json") { try document(evaluation, rows: data.count).printed() }
-    }
-
-    private func document(_ evaluation: Evaluation, rows: Int) -> JSONValue {
-        let metrics = evaluation.metrics
-        return .object([
-            "rows": .integer(rows), "accuracy": .optional(evaluation.accuracy),
-            "loss": .optional(evaluation.loss), "macro_f1": .optional(metrics?.macroF1),
-            "confusion_matrix": metrics.map {
-                .array($0.confusion.map { .array($0.map { .integer($0) }) })
-            } ?? .null,
-            "per_class": metrics.map {
-                .array(
-                    $0.perClass.map {
-                        .object([
-                            "label": .string($0.label), "precision": .number($0.precision),
-                            "recall": .number($0.recall), "f1": .number($0.f1),
-                            "support": .integer($0.support),
-                        ])
-                    })
-            } ?? .null,
-        ])
+        let intervals = evaluation.metrics?.intervals()
+        Terminal.error(evaluation.table(intervals: intervals))
+        if arguments.has("--json") {
+            try JSONValue.object(evaluation.document(intervals: intervals)).printed()
+        }
     }
 }
 
@@ -70,8 +49,9 @@ struct Predictor {
         let (threads, isa) = try arguments.machine()
         let precision = try arguments.choice("--precision", Precision.self)
         tokenBudget = try arguments.integer("--token-budget", atLeast: 1) ?? 2048
+        let checkpoint = try HubAccess.model(arguments.positionals[0])
         inference = try Inference(
-            URL(fileURLWithPath: arguments.positionals[0]), base: arguments.url("--base"),
+            checkpoint, base: try arguments.url("--base") ?? HubAccess.base(of: checkpoint),
             context: try Context(isa: isa, threads: threads))
         self.precision = precision ?? inference.checkpoint.precision
     }

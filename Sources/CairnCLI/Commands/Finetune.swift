@@ -11,7 +11,8 @@ struct Finetune: Command {
     static let example = """
         cairn finetune ./Qwen2.5-0.5B --task classify --data corpus.jsonl --epochs 3 -o checkpoints
         """
-    static let flags = [
+    static let flags =
+        [
         Flag("--task", "classify", "what to learn; classify is the one there is"),
         Flag(
             "--problem", "KIND", standard: "single-label",
@@ -22,7 +23,6 @@ struct Finetune: Command {
         Flag("--output", "DIR", short: "-o", "where checkpoints go"),
         Flag("--model-size", "SIZE", "as 0.5B: refused when config.json disagrees"),
         Flag("--method", "METHOD", standard: "lora", "lora, or full: every parameter"),
-        Flag("--epochs", "N", standard: "3", "passes over the training rows"),
         Flag("--rank", "R", standard: "16", "rank of the LoRA pairs"),
         Flag("--alpha", "A", standard: "32", "LoRA scaling is alpha / rank"),
         Flag(switch: "--use-rslora", "scale by alpha / sqrt(rank)"),
@@ -31,6 +31,15 @@ struct Finetune: Command {
             "--target-modules", "NAMES", standard: "all-linear",
             "layer names with commas between, or all-linear"),
         Flag("--dropout", "P", standard: "0", "dropout before the LoRA pairs"),
+        Flag(
+            "--max-length", "TOKENS", standard: "512", "longer rows lose their ends"),
+        Flag("--val-split", "SHARE", standard: "0.2", "rows taken for validation without a file"),
+        Flag("--base-model", "ID", "the base's Hub id, for adapter_config.json and the card"),
+    ] + settingFlags + RunFlags.saving + RunFlags.running
+
+    /// What the trajectory depends on, besides model, rows and method.
+    static let settingFlags = [
+        Flag("--epochs", "N", standard: "3", "passes over the training rows"),
         Flag("--learning-rate", "RATE", standard: "2e-4", "peak learning rate"),
         Flag(
             "--schedule", "SHAPE", standard: "cosine",
@@ -43,24 +52,24 @@ struct Finetune: Command {
         Flag("--clip", "NORM", standard: "1.0", "largest gradient norm; none never clips"),
         Flag("--batch-size", "ROWS", standard: "16", "rows per optimizer step"),
         Flag(
-            "--max-length", "TOKENS", standard: "512", "longer rows lose their ends"),
-        Flag(
             "--token-budget", "TOKENS", standard: "2048",
             "tokens per micro-batch; changes memory and speed, never the result"),
         Flag(
             "--class-weights", "KIND", standard: "none", "none, balanced or sqrt"),
         Flag("--precision", "KIND", standard: "bf16", "bf16 or fp32 operands of matmuls"),
         Flag("--seed", "N", standard: "42", "seed of everything random"),
-        Flag("--val-split", "SHARE", standard: "0.2", "rows taken for validation without a file"),
-        Flag("--save-every", "N", standard: "5", "epochs between epoch-N checkpoints"),
-        Flag("--base-model", "ID", "the base's Hub id, for adapter_config.json and the card"),
-        Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
-        Flag(switch: "--json", "print the run's report as one JSON document"),
+        Flag(
+            "--monitor", "FIGURE", standard: "val-loss",
+            "val-loss, val-accuracy or macro-f1: what makes an epoch the best"),
+        Flag(
+            "--min-delta", "D", standard: "0", "by how much a figure must be better to count"),
+        Flag(
+            "--patience", "N",
+            "stop early after more than N epochs without a better one; without it never"),
     ]
 
     private let options: FineTuneOptions
-    private let printsJSON: Bool
+    private let arguments: Arguments
 
     init(_ arguments: Arguments) throws {
         let task = try arguments.required("--task")
@@ -68,7 +77,7 @@ struct Finetune: Command {
             throw arguments.usage("--task must be classify, found '\(task)'")
         }
         var options = FineTuneOptions(
-            model: URL(fileURLWithPath: arguments.positionals[0]),
+            model: try HubAccess.model(arguments.positionals[0]),
             data: URL(fileURLWithPath: try arguments.required("--data")),
             output: URL(fileURLWithPath: try arguments.required("--output")))
         options.evaluationData = arguments.url("--eval-data")
@@ -76,7 +85,8 @@ struct Finetune: Command {
         options.problem = try arguments.choice("--problem", Problem.self) ?? .singleLabel
         options.modelSize = try Self.modelSize(arguments)
         options.method = try Self.method(arguments)
-        options.settings = try Self.settings(arguments)
+        options.settings = try Self.settings(arguments, over: FineTuneSettings())
+        options.policy = try arguments.policy(SavePolicy())
         options.maximumLength =
             try arguments.integer("--max-length", atLeast: 1) ?? options.maximumLength
         options.validationShare =
@@ -84,11 +94,19 @@ struct Finetune: Command {
             ?? options.validationShare
         options.baseID = arguments.string("--base-model")
         (options.threads, options.isa) = try arguments.machine()
+        if options.problem == .regression, options.settings.monitor != .validationLoss {
+            throw arguments.usage(
+                "--monitor must be val-loss for --problem regression, found "
+                    + "'\(options.settings.monitor.rawValue)'")
+        }
+        if options.problem == .multiLabel, options.settings.monitor == .macroF1 {
+            throw arguments.usage("--monitor macro-f1 is for --problem single-label")
+        }
         if options.problem != .singleLabel, options.settings.classWeights != .none {
             throw arguments.usage("--class-weights is for --problem single-label")
         }
         self.options = options
-        printsJSON = arguments.has("--json")
+        self.arguments = arguments
     }
 
     private static func modelSize(_ arguments: Arguments) throws -> ModelSize? {
@@ -133,8 +151,11 @@ struct Finetune: Command {
                 targets: targets == "all-linear" ? .allLinear : .names(names)))
     }
 
-    private static func settings(_ arguments: Arguments) throws -> FineTuneSettings {
-        var settings = FineTuneSettings()
+    /// The setting flags over what holds without them.
+    static func settings(
+        _ arguments: Arguments, over standard: FineTuneSettings
+    ) throws -> FineTuneSettings {
+        var settings = standard
         settings.epochs = try arguments.integer("--epochs", atLeast: 1) ?? settings.epochs
         settings.batchSize = try arguments.integer("--batch-size", atLeast: 1) ?? settings.batchSize
         settings.tokenBudget =
@@ -144,7 +165,7 @@ struct Finetune: Command {
             ?? settings.learningRate
         settings.schedule =
             try arguments.choice("--schedule", Schedule.Shape.self) ?? settings.schedule
-        settings.scheduleOptions = try scheduleOptions(arguments, settings.schedule)
+        settings.scheduleOptions = try scheduleOptions(arguments, over: settings)
         settings.warmup =
             try arguments.number("--warmup", "a share between 0 and 1") { $0 >= 0 && $0 <= 1 }
             ?? settings.warmup
@@ -160,20 +181,27 @@ struct Finetune: Command {
             try arguments.choice("--class-weights", ClassWeights.self) ?? settings.classWeights
         settings.precision =
             try arguments.choice("--precision", Precision.self) ?? settings.precision
-        settings.seed = UInt64(try arguments.integer("--seed", atLeast: 0) ?? 42)
-        settings.saveEvery = try arguments.integer("--save-every", atLeast: 1) ?? settings.saveEvery
+        settings.seed = try arguments.integer("--seed", atLeast: 0).map { UInt64($0) } ?? settings.seed
+        settings.monitor =
+            try arguments.choice("--monitor", MonitoredFigure.self) ?? settings.monitor
+        settings.minimumDelta =
+            try arguments.number("--min-delta", "at least 0") { $0 >= 0 } ?? settings.minimumDelta
+        settings.patience = try arguments.integer("--patience", atLeast: 0) ?? settings.patience
         return settings
     }
 
     /// What the shape of the learning rate needs, and nothing that it does not know.
     private static func scheduleOptions(
-        _ arguments: Arguments, _ shape: Schedule.Shape
+        _ arguments: Arguments, over settings: FineTuneSettings
     ) throws -> Schedule.Options {
-        var options = Schedule.Options()
+        var options = settings.scheduleOptions
+        let shape = settings.schedule
         for (flag, owner) in [
             ("--power", Schedule.Shape.polynomial), ("--cycles", .cosineRestarts),
         ]
-        where arguments.has(flag) != (shape == owner) {
+        where arguments.has(flag)
+            ? shape != owner : shape == owner && arguments.has("--schedule")
+        {
             throw arguments.usage(
                 arguments.has(flag)
                     ? "\(flag) is for --schedule \(owner.rawValue), not for \(shape.rawValue)"
@@ -201,73 +229,6 @@ struct Finetune: Command {
 
     func run() throws {
         let job = try FineTuneJob(options)
-        Terminal.error(Self.description(of: job))
-        for note in job.notes { Terminal.error("note: \(note)") }
-        let stop = StopSignal()
-        let progress = Progress()
-        let report = try job.run(shouldStop: { stop.isSet }, report: progress.report)
-        let test = report.status == .completed ? try job.evaluateTest() : nil
-        if let accuracy = test?.accuracy {
-            Terminal.error(String(format: "test accuracy %.4f", accuracy))
-        }
-        Terminal.error("\(report.status.rawValue); checkpoints are in \(options.output.path)")
-        if printsJSON { try Self.document(report, test, options.output).printed() }
-    }
-
-    private static func description(of job: FineTuneJob) -> String {
-        let trained = job.tuner.model.parameters.trainableNames.reduce(0) {
-            $0 + job.tuner.model.parameters.dimensions(of: $1).reduce(1, *)
-        }
-        return
-            "\(job.base.configuration.family.rawValue), \(job.base.parameterCount) parameters; trains "
-            + "\(trained), the head included; \(job.description.trainRows) rows to "
-            + "train on, \(job.description.validationRows) to validate on, "
-            + "\(job.task.labels.count) labels; \(job.options.isa.rawValue), "
-            + "\(job.options.threads) threads, \(job.options.settings.precision.rawValue)"
-    }
-
-    static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue
-    {
-        var document: JSONObject = [
-            "status": .string(report.status.rawValue),
-            "epochs_completed": .integer(report.epochs.count), "steps": .integer(report.steps),
-            "best_epoch": report.bestEpoch.map { .integer($0) } ?? .null,
-            "best_val_loss": .optional(report.bestValidationLoss),
-            "epochs": .array(
-                report.epochs.map { epoch in
-                    .object([
-                        "epoch": .integer(epoch.epoch), "train_loss": .number(epoch.trainLoss),
-                        "val_loss": .number(epoch.validationLoss),
-                        "train_accuracy": .optional(epoch.trainAccuracy),
-                        "val_accuracy": .optional(epoch.validationAccuracy),
-                        "learning_rate": .number(epoch.learningRate),
-                        "seconds": .number(epoch.seconds),
-                    ])
-                }),
-        ]
-        if let test {
-            document["test"] = .object([
-                "accuracy": .optional(test.accuracy), "loss": .optional(test.loss),
-                "macro_f1": .optional(test.metrics?.macroF1),
-            ])
-        }
-        document["tokens_per_second"] = .number(report.tokensPerSecond)
-        document["peak_rss_bytes"] = .integer(ResidentMemory.peakByteCount)
-        document["checkpoint_dir"] = .string(output.path)
-        document["state_digest"] = .string(report.stateDigest)
-        return .object(document)
-    }
-}
-
-extension Arguments {
-    /// Threads and instruction set, for every command that computes.
-    func machine() throws -> (threads: Int, isa: ISA) {
-        let most = Context.maximumThreads
-        let threads = try integer("--threads", atLeast: 1) ?? Context.defaultThreads
-        guard threads <= most else {
-            throw usage("--threads must be at most \(most), found '\(threads)'")
-        }
-        let isa = try choice("--isa", ISA.self) ?? .best
-        return (threads, isa)
+        try RunDesk(arguments).run(job)
     }
 }

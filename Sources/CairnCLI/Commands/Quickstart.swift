@@ -41,24 +41,23 @@ struct Quickstart: Command {
         let job = try FineTuneJob(options)
         for note in job.notes { Terminal.error("note: \(note)") }
         let stop = StopSignal()
-        let report = try job.run(shouldStop: { stop.isSet }, report: Progress().report)
+        let report = try job.run(
+            stop: { stop.isSet ? .signal : nil }, report: Progress().report)
         guard report.status == .completed, let test = try job.evaluateTest() else {
             Terminal.error("\(report.status.rawValue); what was saved is in \(output.path)")
             return
         }
         try show(test, job, data: data, output: output)
-        if arguments.has("--json") { try Finetune.document(report, test, output).printed() }
+        if arguments.has("--json") { try RunDesk.document(report, test, output).printed() }
     }
 
     private func show(_ test: Evaluation, _ job: FineTuneJob, data: URL, output: URL) throws {
         let rows = try Corpus(contentsOf: data).examples(in: .test).examples
-        let counts = test.metrics?.confusion.map { $0.reduce(0, +) } ?? []
-        let majority = Double(counts.max() ?? 0) / Double(max(rows.count, 1))
         Terminal.error(
             String(
                 format: "\ntest rows %d: accuracy %.4f (always the largest class: %.4f), "
-                    + "macro F1 %.4f\n", rows.count, test.accuracy ?? 0, majority,
-                test.metrics?.macroF1 ?? 0))
+                    + "macro F1 %.4f\n", rows.count, test.accuracy ?? 0,
+                test.metrics?.majorityBaseline ?? 0, test.macroF1 ?? 0))
         for row in stride(from: 0, to: rows.count, by: max(rows.count / 5, 1)).prefix(5) {
             let prediction = Prediction(logits: test.logits[row], task: job.task)
             let label = job.task.labels[prediction.labelIDs[0]]

@@ -129,8 +129,7 @@ public struct APRFile: Sendable {
         let document = try JSONValue.parse(
             bytes: UnsafeRawBufferPointer(rebasing: bytes[start..<end]),
             file: "\(file), metadata", allowNonFinite: true)
-        var nonFinite: [String] = []
-        let finite = APRMetadata.withoutNonFinite(document, at: "", places: &nonFinite)
+        let (finite, nonFinite) = document.withoutNonFinite()
         guard let object = finite.object else {
             throw .entry(
                 file: file, entry: "metadata", expected: "an object", found: document.kind)

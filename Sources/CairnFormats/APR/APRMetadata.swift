@@ -126,30 +126,6 @@ enum APRMetadata {
         return result
     }
 
-    /// The value with null for every number that is not finite; their places go to `places`.
-    static func withoutNonFinite(
-        _ value: JSONValue, at place: String, places: inout [String]
-    ) -> JSONValue {
-        switch value {
-        case .number(let number) where !number.isFinite:
-            places.append(place)
-            return .null
-        case .array(let elements):
-            return .array(
-                elements.enumerated().map {
-                    withoutNonFinite($1, at: "\(place)[\($0)]", places: &places)
-                })
-        case .object(let object):
-            return .object(
-                JSONObject(
-                    object.map { key, value in
-                        let inner = place.isEmpty ? key : "\(place).\(key)"
-                        return (key, withoutNonFinite(value, at: inner, places: &places))
-                    }))
-        default: return value
-        }
-    }
-
     // MARK: Kinds and order
 
     static func fits(_ value: JSONValue, _ kind: Kind) -> Bool {
@@ -161,7 +137,7 @@ enum APRMetadata {
         }
     }
 
-    private static func description(of kind: Kind) -> String {
+    static func description(of kind: Kind) -> String {
         switch kind {
         case .text: "a string"
         case .count: "a whole number from 0 on"
@@ -170,7 +146,7 @@ enum APRMetadata {
         }
     }
 
-    private static func kind(of value: JSONValue) -> String {
+    static func kind(of value: JSONValue) -> String {
         value.number.map { "\($0)" } ?? value.kind
     }
 

@@ -56,6 +56,14 @@ public struct APRVersion1: Sendable, Equatable {
         try self.init(parsing: mapped.bytes, file: url.path)
     }
 
+    /// Nil when the file does not begin as one of APR v1.
+    public init?(ifAt url: URL) throws(FormatError) {
+        let mapped = try MappedFile(contentsOf: url)
+        defer { withExtendedLifetime(mapped) {} }
+        guard mapped.bytes.starts(with: Self.magic) else { return nil }
+        try self.init(parsing: mapped.bytes, file: url.path)
+    }
+
     package init(parsing bytes: UnsafeRawBufferPointer, file: String) throws(FormatError) {
         func failure(_ entry: String, _ expected: String, _ found: String) -> FormatError {
             .entry(file: file, entry: "header, \(entry)", expected: expected, found: found)

@@ -115,14 +115,16 @@ public struct MarshalWriter {
         try writeEncoding(string.encoding)
     }
 
-    private mutating func writeSymbol(_ symbol: MarshalString) throws(FormatError) {
+    private mutating func writeSymbol(_ given: MarshalString) throws(FormatError) {
+        let symbol = MarshalString(symbol: given.bytes, encoding: given.encoding)
         if let index = symbols[symbol] {
             append(";")
             return writeLong(index)
         }
         // A symbol gets its number before what comes with it.
         symbols[symbol] = symbols.count
-        let hasEncoding = symbol.encoding != .binary && symbol.encoding != .ascii
+        let isPlain = symbol.encoding == .ascii && symbol.bytes.allSatisfy { $0 < 0x80 }
+        let hasEncoding = symbol.encoding != .binary && !isPlain
         append(hasEncoding ? "I:" : ":")
         try writeCounted(symbol.bytes)
         if hasEncoding { try writeEncoding(symbol.encoding) }

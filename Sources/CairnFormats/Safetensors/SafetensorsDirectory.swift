@@ -75,7 +75,7 @@ public struct SafetensorsDirectory: Sendable {
 
     // MARK: The index
 
-    private static func weightMap(_ index: URL) throws(FormatError) -> [String: String] {
+    static func weightMap(_ index: URL) throws(FormatError) -> [String: String] {
         let document = try JSONValue.parse(contentsOf: index)
         guard let members = document["weight_map"]?.object, !members.isEmpty else {
             throw .entry(

@@ -58,13 +58,14 @@ public enum TensorFormat: String, CaseIterable, Sendable {
             && [UInt8](" \t\r\n{".utf8).contains(bytes[8])
     }
 
-    /// The format of a file's content, checked against what was expected of it.
+    /// The format of a file by its content, checked against what was expected of it.
     ///
     /// - Parameter format: what the file must be in; nil for what its name speaks of, if anything.
     /// - Throws: when the bytes begin like no format, or like another one than expected.
-    static func detect(
-        _ bytes: UnsafeRawBufferPointer, at url: URL, expected format: TensorFormat?
-    ) throws(FormatError) -> TensorFormat {
+    init(of url: URL, expected format: TensorFormat?) throws(FormatError) {
+        let file = try MappedFile(contentsOf: url)
+        defer { withExtendedLifetime(file) {} }
+        let bytes = file.bytes
         func failure(_ expected: String, _ found: String) -> FormatError {
             .entry(file: url.path, entry: "format", expected: expected, found: found)
         }
@@ -72,7 +73,7 @@ public enum TensorFormat: String, CaseIterable, Sendable {
             if bytes.starts(with: APRVersion1.magic) {
                 throw failure("apr version 2", "version 1, of which only the header is read")
             }
-            let words = allCases.map(\.rawValue).joined(separator: ", ")
+            let words = Self.allCases.map(\.rawValue).joined(separator: ", ")
             throw failure(
                 "one of \(words)", "a file that begins \(BytePreview.hex(bytes, count: 8))")
         }
@@ -85,6 +86,6 @@ public enum TensorFormat: String, CaseIterable, Sendable {
                 "\(named.rawValue) by its extension '.\(url.pathExtension)'",
                 "\(content.rawValue) by its first bytes")
         }
-        return content
+        self = content
     }
 }

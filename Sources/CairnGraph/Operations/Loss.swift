@@ -13,19 +13,28 @@ public enum Loss: Sendable, Hashable {
     case squaredError
 }
 
-/// Outputs: the loss of each row [rows, 1]; its gradient times the batch's loss scale.
+/// Outputs: the loss of each row [rows, 1]; its gradient, times the batch's loss scale if it is the
+/// end of the graph.
 struct LossOperation: Operation {
     let loss: Loss
     let weights: Constant?
+    let isScaled: Bool
 
-    /// The gradient is the second output; `Program` seeds the backward pass with it.
-    func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {}
+    /// Of a loss at the end of the graph the second output is what `Program` seeds the backward
+    /// pass with; one that is read further on hands down d * gradient.
+    func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {
+        guard !isScaled, let d = gradients[0], recorder.needs(node.inputs[0]) else { return }
+        let logits = node.inputs[0]
+        let wide = recorder.graph.broadcast(d, columns: logits.columns)
+        recorder.add(recorder.graph.multiply(node.outputs[1], wide), to: logits)
+    }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let logits = execution.matrix(node.inputs[0])
         let losses = execution.matrix(node.outputs[0])
         let gradient = execution.matrix(node.outputs[1])
         let columns = node.inputs[0].columns
+        let scale = isScaled ? execution.lossScale : 1
         switch loss {
         case .crossEntropy(_, let smoothing, let ignored):
             try execution.context.crossEntropy(
@@ -33,14 +42,14 @@ struct LossOperation: Operation {
                     classWeights: weights.map { execution.constant($0) },
                     labelSmoothing: smoothing, ignoreIndex: ignored),
                 logits: logits, classes: columns, targets: execution.classTargets(),
-                scale: execution.lossScale, into: losses, gradient: gradient)
+                scale: scale, into: losses, gradient: gradient)
         case .binaryCrossEntropy:
             try execution.context.binaryCrossEntropy(
-                logits: logits, targets: execution.valueTargets(), scale: execution.lossScale,
+                logits: logits, targets: execution.valueTargets(), scale: scale,
                 into: losses, gradient: gradient)
         case .squaredError:
             try execution.context.squaredError(
-                logits, targets: execution.valueTargets(), scale: execution.lossScale,
+                logits, targets: execution.valueTargets(), scale: scale,
                 into: losses, gradient: gradient)
         }
     }
@@ -57,7 +66,9 @@ struct Softmax: Operation {
 
 extension Graph {
     /// The loss of each row, and the gradient of the logits.
-    mutating func loss(_ loss: Loss, _ logits: Value) -> (losses: Value, gradient: Value) {
+    mutating func loss(
+        _ loss: Loss, _ logits: Value, isScaled: Bool = true
+    ) -> (losses: Value, gradient: Value) {
         var weights: Constant?
         if case .crossEntropy(let numbers?, _, _) = loss {
             precondition(
@@ -66,7 +77,7 @@ extension Graph {
             weights = constant(numbers)
         }
         let values = record(
-            LossOperation(loss: loss, weights: weights), [logits],
+            LossOperation(loss: loss, weights: weights, isScaled: isScaled), [logits],
             [(logits.rows, 1), (logits.rows, logits.columns)])
         return (values[0], values[1])
     }

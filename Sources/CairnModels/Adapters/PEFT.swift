@@ -110,7 +110,7 @@ public struct PEFTAdapter: Sendable {
 
     /// `base_model.model.X.lora_A.default.weight` and `base_model.model.X.lora_A.weight` are both
     /// `X.lora_A.weight`.
-    static func modelName(_ name: String) -> String {
+    public static func modelName(_ name: String) -> String {
         var name = name
         if name.hasPrefix(prefix) { name = String(name.dropFirst(prefix.count)) }
         for part in ["lora_A", "lora_B"] {

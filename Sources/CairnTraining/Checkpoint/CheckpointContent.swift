@@ -19,6 +19,11 @@ public struct RunDescription: Sendable {
     public var runID: String
     public var trainRows: Int
     public var validationRows: Int
+    public var policy = SavePolicy()
+    /// What the job was asked to do, and the digests of what it read: nil for a run of rows that
+    /// came from no file, which only its own program can resume.
+    public var options: FineTuneOptions?
+    public var inputs: InputDigests?
 
     public init(
         task: Task, settings: FineTuneSettings, maximumLength: Int, padTokenID: Int32?,
@@ -117,6 +122,8 @@ extension RunDescription {
 /// The version that files and `--version` state.
 public enum CairnVersion {
     public static let string = "0.1.0"
+    /// Changes whenever the same run gives other bits than before.
+    public static let numerics = 1
 }
 
 extension ModelFamily {

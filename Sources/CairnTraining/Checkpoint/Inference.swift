@@ -42,7 +42,7 @@ public struct Inference {
     }
 
     /// Whether lists of integers are a 0 or 1 for every class, as the corpus alone tells.
-    private static func usesFlags(_ corpus: Corpus) -> Bool {
+    static func usesFlags(_ corpus: Corpus) -> Bool {
         corpus.task == .multiLabel && ((try? LabelSpace(corpus))?.usesFlags ?? false)
     }
 
@@ -82,13 +82,10 @@ public struct Prediction: Sendable {
         self.logits = logits
         switch task {
         case .singleLabel:
-            let top = Double(logits.max() ?? 0)
-            let powers = logits.map { exp(Double($0) - top) }
-            let sum = powers.reduce(0, +)
-            probabilities = powers.map { Float($0 / sum) }
+            probabilities = softmax(logits).map { Float($0) }
             labelIDs = [argmax(logits)]
         case .multiLabel:
-            probabilities = logits.map { Float(1 / (1 + exp(-Double($0)))) }
+            probabilities = logits.map { Float(sigmoid($0)) }
             labelIDs = logits.indices.filter { logits[$0] > 0 }
         case .regression:
             probabilities = []

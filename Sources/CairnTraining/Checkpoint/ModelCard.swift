@@ -7,7 +7,8 @@ import Foundation
 
 /// A model card with the run's own figures and a snippet that runs.
 struct ModelCard {
-    let model: TaskModel
+    let base: BaseModel
+    let adapter: Adapter?
     let description: RunDescription
     let epoch: EpochReport?
 
@@ -35,21 +36,21 @@ struct ModelCard {
         var lines = ["---"]
         if let baseID { lines.append("base_model: \(baseID)") }
         lines += [
-            "library_name: \(model.adapter == nil ? "transformers" : "peft")",
+            "library_name: \(adapter == nil ? "transformers" : "peft")",
             "pipeline_tag: text-classification", "tags:",
         ]
-        if model.adapter != nil { lines.append("- lora") }
+        if adapter != nil { lines.append("- lora") }
         return (lines + ["- cairn", "---", ""]).joined(separator: "\n")
     }
 
     private var heading: String {
-        let kind = model.adapter == nil ? "A fully fine-tuned" : "A LoRA adapter for a"
-        let base = baseID.map { " Base: `\($0)`." } ?? ""
+        let kind = adapter == nil ? "A fully fine-tuned" : "A LoRA adapter for a"
+        let source = baseID.map { " Base: `\($0)`." } ?? ""
         return """
             # Text classifier
 
-            \(kind) `\(model.base.configuration.family.rawValue)` model, trained with Cairn \
-            \(CairnVersion.string).\(base)
+            \(kind) `\(base.configuration.family.rawValue)` model, trained with Cairn \
+            \(CairnVersion.string).\(source)
 
             """
     }
@@ -93,7 +94,7 @@ struct ModelCard {
             ("class weights", s.classWeights.rawValue),
             ("training data, SHA-256", description.dataDigest),
         ]
-        if let c = model.adapter?.configuration {
+        if let c = adapter?.configuration {
             rows.append(
                 (
                     "LoRA",
@@ -110,7 +111,7 @@ struct ModelCard {
             "\($0): \(Self.python($1))"
         }.joined(separator: ", ")
         let load =
-            model.adapter == nil
+            adapter == nil
             ? """
             model = AutoModelForSequenceClassification.from_pretrained(path)
             """
@@ -126,7 +127,7 @@ struct ModelCard {
 
             ```python
             import torch
-            \(model.adapter == nil ? "" : "from peft import PeftModel\n")\
+            \(adapter == nil ? "" : "from peft import PeftModel\n")\
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
             path = "."  # this directory, or its name on the Hub

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Encoded rows with their targets, and the micro-batches made of them.
 
+import CairnFormats
 import CairnGraph
+import Foundation
 
 /// What each row should give.
 public enum Targets: Sendable, Equatable {
@@ -113,6 +115,26 @@ extension DataSet {
         batch.resumes = !edges.contains(range.lowerBound)
         batch.suspends = !edges.contains(range.upperBound)
         return batch
+    }
+
+    /// SHA-256 of rows in the given order: for each its length, token ids and targets, as
+    /// little-endian 32-bit words.
+    public func digest(of rows: [Int]) -> String {
+        var hash = SHA256()
+        func add<Element>(_ values: some Collection<Element>) {
+            Array(values).withUnsafeBytes { hash.update($0) }
+        }
+        for row in rows {
+            add([Int32(ids[row].count)])
+            add(ids[row])
+            switch targets {
+            case .none: break
+            case .classes(let classes): add([classes[row]])
+            case .values(let values, let columns):
+                add(values[row * columns..<(row + 1) * columns])
+            }
+        }
+        return hash.hex
     }
 
     /// The factor that makes the sum of the rows' losses their mean, as torch defines it: divided

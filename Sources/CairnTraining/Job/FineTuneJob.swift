@@ -8,6 +8,25 @@ import CairnModels
 import CairnText
 import Foundation
 
+/// What a job begins with.
+public enum JobStart: Sendable {
+    /// The base's weights and a fresh head.
+    case fresh
+    /// The same run, at the place where a checkpoint has it; refusals of these keys are overridden.
+    case resumed(ResumableRun, allowing: Set<String> = [])
+    /// A new run with a checkpoint's weights, and with its optimizer's slots where these are kept.
+    case continued(ResumableRun, keepsOptimizer: Bool)
+    /// A new run that is another one's up to a checkpoint and goes on under other settings.
+    case branched(ResumableRun, allowing: Set<String> = [])
+
+    var point: ResumableRun? {
+        switch self {
+        case .fresh: nil
+        case .resumed(let point, _), .continued(let point, _), .branched(let point, _): point
+        }
+    }
+}
+
 /// A fine-tuning job whose inputs have been read and found good.
 public final class FineTuneJob {
     public let options: FineTuneOptions
@@ -16,16 +35,24 @@ public final class FineTuneJob {
     public let tuner: FineTuner
     public let description: RunDescription
     /// What a user should know before the run: truncation, duplicates, a fresh head.
-    public let notes: [String]
+    public private(set) var notes: [String]
+    private let start: JobStart
     private let test: DataSet?
     private let pooling: Pooling
 
     /// Reads model and corpora, checks them against each other, and prepares the run.
-    public init(_ options: FineTuneOptions) throws {
+    ///
+    /// - Throws: among others `TrainingError.changed` when a run is to go on with other inputs than
+    ///   it had, and `doesNotFit` when the state is of another model.
+    public init(_ options: FineTuneOptions, start: JobStart = .fresh) throws {
         self.options = options
+        self.start = start
         try Self.requireWritable(options.output)
         let parts = try CorpusParts(options)
         var space: LabelSpace?
+        if case .continued(let point, _) = start, let labels = try point.labels {
+            space = LabelSpace(names: labels, usesFlags: Inference.usesFlags(parts.train))
+        }
         task = try Task(parts.train, space: &space)
         base = try BaseModel(
             contentsOf: options.model, head: .classification(labels: task.labels.count))
@@ -36,6 +63,8 @@ public final class FineTuneJob {
         }
         let tokenizer = try Tokenizer(
             contentsOf: options.model.appendingPathComponent("tokenizer.json"))
+        let inputs = try InputDigests(options, base: base)
+        try Self.requireSame(inputs, start)
         let length = min(options.maximumLength, base.maximumLength)
         let pad = try PadToken.find(
             options.model, configured: base.configuration.padTokenID,
@@ -56,6 +85,7 @@ public final class FineTuneJob {
             }
             sets.append(data)
         }
+        if start.point == nil { notes.append(Self.headNote(base)) }
         self.notes = notes
         test = sets.count > 2 ? sets[2] : nil
 
@@ -63,28 +93,204 @@ public final class FineTuneJob {
         let model = try TaskModel(
             base, method: options.method, seed: options.settings.seed,
             parameters: Parameters(context: context))
+        let runID = Self.runID(start)
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
-            settings: options.settings)
-        let digest = try SHA256.hex(ofFile: options.data)
-        description = RunDescription(
+            settings: options.settings, policy: options.policy, runID: runID)
+        var description = RunDescription(
             task: task, settings: options.settings, maximumLength: length, padTokenID: pad,
             baseName: options.baseID ?? options.model.standardizedFileURL.path,
-            dataDigest: digest, runID: UUID().uuidString.lowercased(), trainRows: sets[0].count,
+            dataDigest: inputs.values["data"] ?? "", runID: runID, trainRows: sets[0].count,
             validationRows: sets[1].count)
+        description.policy = options.policy
+        description.options = options
+        description.inputs = inputs
+        self.description = description
+        try Self.apply(start, to: tuner, options)
+    }
+
+    private static func runID(_ start: JobStart) -> String {
+        if case .resumed(let point, _) = start { return point.saved.state.runID }
+        return UUID().uuidString.lowercased()
+    }
+
+    // MARK: Going on
+
+    /// Refuses inputs that differ from those of the run that is to go on.
+    private static func requireSame(_ inputs: InputDigests, _ start: JobStart) throws {
+        let (point, allowed): (ResumableRun, Set<String>)
+        switch start {
+        case .fresh, .continued: return
+        case .resumed(let a, let b), .branched(let a, let b): (point, allowed) = (a, b)
+        }
+        let saved = point.saved
+        if saved.numericsVersion != CairnVersion.numerics, !allowed.contains("numerics") {
+            throw TrainingError.changed(
+                key: "numerics", what: "the numerics of this build",
+                expected: "version \(saved.numericsVersion)",
+                found: "version \(CairnVersion.numerics)")
+        }
+        guard let before = saved.inputs else { return }
+        for key in inputs.differences(from: before) where !allowed.contains(key) {
+            throw TrainingError.changed(
+                key: key, what: "the input '\(key)'",
+                expected: before.values[key].map { "SHA-256 \($0)" } ?? "none",
+                found: inputs.values[key].map { "SHA-256 \($0)" } ?? "none")
+        }
+    }
+
+    /// Puts the parts of a checkpoint that the start asks for in place.
+    private static func apply(
+        _ start: JobStart, to tuner: FineTuner, _ options: FineTuneOptions
+    ) throws {
+        guard let point = start.point else { return }
+        let parameters = tuner.model.parameters
+        var state = point.saved.state
+        switch start {
+        case .fresh: break
+        case .resumed(_, let allowed):
+            try point.apply(to: parameters, tuner.optimizer)
+            if options.settings.json() != point.saved.settings.json() {
+                state.amendments.append(
+                    Amendment(step: state.step, settings: point.saved.settings))
+            }
+            state.allowed += allowed.subtracting(state.allowed).sorted()
+        case .branched(_, let allowed):
+            try point.apply(to: parameters, tuner.optimizer)
+            state.parent = point.parent(.branched)
+            state.runID = tuner.state.runID
+            state.ledger = LedgerPosition(
+                lines: state.step, bytes: 0, head: state.ledger.head)
+            state.allowed = allowed.sorted()
+        case .continued(_, let keepsOptimizer):
+            try point.apply(to: parameters, keepsOptimizer ? tuner.optimizer : nil)
+            state = RunState(runID: tuner.state.runID)
+            state.parent = point.parent(.continued)
+        }
+        // A target that was raised, or a patience that was lengthened, gives an ended run more to do.
+        if state.status.isFinal, options.settings.json() != point.saved.settings.json() {
+            state.status = .interrupted
+        }
+        tuner.restore(state)
+    }
+
+    // MARK: Running
+
+    /// What a run needs while it writes.
+    private struct Desk {
+        let lock: RunLock
+        let store: CheckpointStore
+        let ledger: LedgerRecorder
     }
 
     /// Trains, and writes checkpoints into the output directory.
+    ///
+    /// - Throws: `FormatError.inUse` when another process runs there, `TrainingError.runExists`
+    ///   when it holds another run, `noSpace` when its checkpoints would not fit.
     public func run(
-        shouldStop: () -> Bool = { false }, report: (FineTuneEvent) -> Void = { _ in }
+        stop: @escaping () -> StopReason? = { nil },
+        wantsSave: @escaping () -> Bool = { false },
+        report: @escaping (FineTuneEvent) -> Void = { _ in }
     ) throws -> FineTuneReport {
+        let desk = try open(report)
+        defer { desk.lock.release() }
+        let (store, ledger) = (desk.store, desk.ledger)
+        let output = options.output
+        defer {
+            store.wait()
+            store.report(report)
+        }
+        var result = try tuner.run(
+            RunControls(
+                save: { name, reason, snapshot in
+                    store.save(name, reason: reason, snapshot: snapshot) {
+                        try ledger.synchronize()
+                    }
+                },
+                hasSaved: { name, step in
+                    let place = output.appendingPathComponent(name)
+                    let saved = try? SavedRun(ofCheckpoint: place)
+                    return saved?.state.step == step && Manifest.check(place).isWhole
+                },
+                stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
+                report: { event in
+                    store.report(report)
+                    report(event)
+                }))
+        store.wait()
+        store.report(report)
+        try ledger.synchronize()
+        result.failedSaves = store.failures
+        return result
+    }
+
+    /// Takes the directory, and finds out whether the run may go on there.
+    private func open(_ report: (FineTuneEvent) -> Void) throws -> Desk {
         try FileManager.default.createDirectory(
             at: options.output, withIntermediateDirectories: true)
+        let lock = try RunLock(options.output)
+        let directory = try RunDirectory(options.output)
+        if let other = directory.entries.first(where: { $0.runID != tuner.state.runID }) {
+            throw TrainingError.runExists(
+                directory: options.output.path,
+                state: "\(other.status.rawValue) at step \(other.step)")
+        }
+        try requireSpace()
+        var said = [lock.note].compactMap { $0 }
+        for leftover in try Leftover.sweep(in: options.output, holding: lock) {
+            said.append("\(leftover.url.lastPathComponent) may be the only copy of "
+                + "\(leftover.name); it was left where it is")
+        }
+        var compares = false
+        var resumedFrom: String?
+        if case .resumed(let point, let allowed) = start {
+            compares = allowed.isEmpty
+                && options.settings.json() == point.saved.settings.json()
+            resumedFrom = point.source.lastPathComponent
+        }
+        let ledger = try LedgerRecorder(
+            run: options.output, from: tuner.state.ledger, compares: compares)
+        said += [ledger.note].compactMap { $0 }
+        if ledger.knownCount > 0 {
+            said.append(
+                "\(ledger.knownCount) steps behind the checkpoint were done before; they are taken "
+                    + "again and compared with the ledger")
+        }
+        for note in said { report(.note(note)) }
         let writer = CheckpointWriter(tuner.model, description, in: options.output)
-        return try tuner.run(
-            save: { [tuner] name, epoch in
-                try writer.write(name, epoch: epoch, step: Int(tuner.optimizer.step))
-            }, shouldStop: shouldStop, report: report)
+        let store = CheckpointStore(
+            writer, policy: options.policy, monitor: options.settings.monitor,
+            resumedFrom: resumedFrom)
+        return Desk(lock: lock, store: store, ledger: ledger)
+    }
+
+    /// Refuses a run whose checkpoints would not fit on the disk.
+    private func requireSpace() throws {
+        let most = options.policy.mostCheckpoints(
+            epochs: options.settings.epochs, steps: tuner.schedule.totalSteps)
+        let (needed, overflow) = checkpointBytes.multipliedReportingOverflow(by: most)
+        let free = try Volume.freeBytes(at: options.output)
+        guard !overflow, needed <= free else {
+            throw TrainingError.noSpace(
+                path: options.output.path, needed: overflow ? .max : needed, free: free)
+        }
+    }
+
+    /// The size of a checkpoint to within some thousand bytes: the weights in each of their files,
+    /// the optimizer's slots, the tokenizer.
+    var checkpointBytes: Int {
+        let parameters = tuner.model.parameters
+        let numbers = parameters.trainableNames.reduce(0) {
+            $0 + parameters.dimensions(of: $1).reduce(1, *)
+        }
+        let copies = tuner.model.adapter == nil ? 2 : 3
+        let slots = tuner.optimizer.groups.map(\.rule.slotNames.count).max() ?? 0
+        let tokenizer = CheckpointWriter.tokenizerFiles.reduce(0) { sum, name in
+            let file = options.model.appendingPathComponent(name).path
+            let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
+            return sum + (size ?? 0)
+        }
+        return numbers * 4 * (copies + slots) + tokenizer + 65536
     }
 
     /// The best checkpoint on the test rows; nil when there are none or nothing was saved.
@@ -144,12 +350,14 @@ public final class FineTuneJob {
                 "the model has positions for \(length) tokens, fewer than --max-length "
                     + "\(options.maximumLength)")
         }
+        return notes
+    }
+
+    private static func headNote(_ base: BaseModel) -> String {
         let heads = base.model.parameters.filter(\.isHead).map(\.name)
         let kept = heads.filter(base.headTensors.contains)
-        notes.append(
-            kept.isEmpty
-                ? "the head (\(heads.joined(separator: ", "))) starts fresh from the seed"
-                : "the head starts from the base's own \(kept.joined(separator: ", "))")
-        return notes
+        return kept.isEmpty
+            ? "the head (\(heads.joined(separator: ", "))) starts fresh from the seed"
+            : "the head starts from the base's own \(kept.joined(separator: ", "))"
     }
 }

@@ -33,6 +33,7 @@ public struct FineTuneOptions: Sendable {
     public var modelSize: ModelSize?
     public var method = Method.lora(AdapterConfiguration())
     public var settings = FineTuneSettings()
+    public var policy = SavePolicy()
     public var maximumLength = 512
     /// Share of the rows taken for validation when no file and no split column names them.
     public var validationShare = 0.2

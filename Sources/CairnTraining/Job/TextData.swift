@@ -64,14 +64,16 @@ struct CorpusParts {
 }
 
 extension Task {
-    /// The task that a corpus sets: its classes, or how many numbers a row has.
+    /// The task that a corpus sets: its classes, unless `space` has them already, or how many
+    /// numbers a row has.
     init(_ corpus: Corpus, space: inout LabelSpace?) throws {
+        if corpus.task == .classification || corpus.task == .multiLabel {
+            space = try space ?? LabelSpace(corpus)
+        }
         switch corpus.task {
         case .classification:
-            space = try LabelSpace(corpus)
             self = .singleLabel(labels: space!.names)
         case .multiLabel:
-            space = try LabelSpace(corpus)
             self = .multiLabel(labels: space!.names)
         case .regression, .prediction:
             let width = try corpus.values().first?.count ?? 1

@@ -11,10 +11,58 @@ public struct Evaluation: Sendable {
     public let logits: [[Float]]
     /// The mean loss over the rows; nil without targets.
     public let loss: Double?
-    /// Class metrics; nil for other tasks and without targets.
+    /// Of a single label: what was right, class by class. Nil for other tasks, and without
+    /// targets, as the next three.
     public let metrics: ClassificationMetrics?
+    /// Of a single label: how far the softmax of the logits can be believed.
+    public let probabilities: ProbabilityMetrics?
+    /// Of many labels: what was right, a label being given where its logit is above 0.
+    public let multiLabel: MultiLabelMetrics?
+    public let regression: RegressionMetrics?
+
     /// The share of rows, or of row-label pairs, that are right; nil for regression.
-    public let accuracy: Double?
+    public var accuracy: Double? { metrics?.accuracy ?? multiLabel?.pairAccuracy }
+
+    /// The mean of the classes' or labels' F1; nil for regression.
+    public var macroF1: Double? { metrics?.macroF1 ?? multiLabel?.macro.f1 }
+
+    /// - Precondition: a row of logits, one per label of the task, for every target.
+    public init(logits: [[Float]], loss: Double?, targets: Targets, task: Task) {
+        self.logits = logits
+        self.loss = loss
+        var classes: ClassificationMetrics?
+        var believed: ProbabilityMetrics?
+        var sets: MultiLabelMetrics?
+        var numbers: RegressionMetrics?
+        switch (task, targets) {
+        case (_, .none): break
+        case (.singleLabel(let labels), .classes(let ids)):
+            let (truths, predictions) = (ids.map(Int.init), logits.map { argmax($0) })
+            classes = ClassificationMetrics(
+                labels: labels, truths: truths, predictions: predictions)
+            believed = ProbabilityMetrics(
+                truths: truths, predictions: predictions, probabilities: logits.map(softmax))
+        case (.multiLabel(let labels), .values(let values, let columns)):
+            sets = MultiLabelMetrics(
+                labels: labels,
+                truths: values.rows(of: columns).map { $0.map { $0 > 0.5 } },
+                predictions: logits.map { $0.map { $0 > 0 } })
+        case (.regression(let names), .values(let values, let columns)):
+            numbers = RegressionMetrics(
+                names: names, truths: values.rows(of: columns).map { $0.map(Double.init) },
+                predictions: logits.map { $0.map(Double.init) })
+        default:
+            preconditionFailure("\(task.problemType) with targets of another task")
+        }
+        (metrics, probabilities, multiLabel, regression) = (classes, believed, sets, numbers)
+    }
+}
+
+extension [Float] {
+    /// The rows of a row-major table.
+    fileprivate func rows(of columns: Int) -> [[Float]] {
+        stride(from: 0, to: count, by: columns).map { Array(self[$0..<$0 + columns]) }
+    }
 }
 
 /// Runs a task's model on rows, in their order, packed up to a token budget.
@@ -60,36 +108,8 @@ public struct Evaluator {
             }
             sum = result.losses.reduce(sum) { $0 + Double($1) }
         }
-        let hasTargets = data.targets != .none
         return Evaluation(
-            logits: logits, loss: hasTargets ? sum * Double(scale) : nil,
-            metrics: metrics(data, logits), accuracy: accuracy(data, logits))
+            logits: logits, loss: data.targets == .none ? nil : sum * Double(scale),
+            targets: data.targets, task: task)
     }
-
-    private func metrics(_ data: DataSet, _ logits: [[Float]]) -> ClassificationMetrics? {
-        guard case .singleLabel(let labels) = task, case .classes(let truths) = data.targets else {
-            return nil
-        }
-        return ClassificationMetrics(
-            labels: labels, truths: truths.map(Int.init), predictions: logits.map(argmax))
-    }
-
-    private func accuracy(_ data: DataSet, _ logits: [[Float]]) -> Double? {
-        switch (task, data.targets) {
-        case (.singleLabel, .classes(let truths)):
-            let right = zip(truths, logits).count { Int($0) == argmax($1) }
-            return Double(right) / Double(max(truths.count, 1))
-        case (.multiLabel, .values(let truths, _)):
-            let right = zip(truths, logits.joined()).count { ($0 > 0.5) == ($1 > 0) }
-            return Double(right) / Double(max(truths.count, 1))
-        default: return nil
-        }
-    }
-}
-
-/// The index of the largest number, the first of equals; 0 when none compares.
-func argmax(_ numbers: [Float]) -> Int {
-    var best = 0
-    for index in numbers.indices where numbers[index] > numbers[best] { best = index }
-    return best
 }

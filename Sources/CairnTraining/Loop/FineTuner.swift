@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The loop of a fine-tuning run: epochs, steps, validation, checkpoints.
+/// The loop of a fine-tuning run: epochs, steps, validation, and when to save.
 
 import CairnEngine
 import CairnGraph
@@ -7,9 +7,10 @@ import CairnModels
 import CairnText
 
 /// The settings that a run's trajectory depends on.
-public struct FineTuneSettings: Sendable {
+public struct FineTuneSettings: Sendable, Equatable {
     public var epochs = 3
     public var batchSize = 16
+    /// Tokens per micro-batch; changes memory and speed, never the result.
     public var tokenBudget = 2048
     public var learningRate = 2e-4
     public var schedule = Schedule.Shape.cosine
@@ -23,52 +24,46 @@ public struct FineTuneSettings: Sendable {
     public var seed: UInt64 = 42
     /// Rows of a step fall into so many gradient groups.
     public var groups = 8
-    /// Every so many epochs `epoch-N` is saved.
-    public var saveEvery = 5
+    /// What makes an epoch the best.
+    public var monitor = MonitoredFigure.validationLoss
+    /// By how much a figure must be better to count.
+    public var minimumDelta = 0.0
+    /// The run stops early after more than so many epochs without a better one; nil never.
+    public var patience: Int?
 
     public init() {}
 }
 
-/// What a run did in one epoch.
-public struct EpochReport: Sendable {
-    public let epoch: Int
-    public let trainLoss: Double
-    public let trainAccuracy: Double?
-    public let validationLoss: Double
-    public let validationAccuracy: Double?
-    public let learningRate: Double
-    /// Seconds of training steps, without validation and saving.
-    public let seconds: Double
-    public let rows: Int
-    public let tokens: Int
-}
+/// How a run is watched and stopped from outside.
+public struct RunControls {
+    /// Takes a copy of the state, once, and sees to it that it is saved under the name; an error
+    /// ends the run.
+    public var save:
+        (_ name: String, _ reason: String, _ snapshot: () -> RunSnapshot) throws -> Void
+    /// Asked between micro-batches: a reason ends the run after the last whole step.
+    public var stop: () -> StopReason?
+    /// Asked after every step: true saves and goes on.
+    public var wantsSave: () -> Bool
+    /// Takes what every step did; gives the ledger's new end.
+    public var record: ((LedgerEntry) throws -> LedgerPosition)?
+    public var report: (FineTuneEvent) -> Void
+    /// Whether there is a checkpoint of that name with the state after that step.
+    public var hasSaved: (_ name: String, _ step: Int) -> Bool
 
-/// How a run ended.
-public enum RunStatus: String, Sendable {
-    case completed
-    case interrupted
-}
-
-/// What a run reports while it goes.
-public enum FineTuneEvent: Sendable {
-    case step(
-        number: Int, total: Int, rows: Int, loss: Double, learningRate: Double, norm: Double,
-        tokensPerSecond: Double)
-    case epoch(EpochReport)
-    case saved(name: String, reason: String)
-}
-
-/// A run's result.
-public struct FineTuneReport: Sendable {
-    public let status: RunStatus
-    public let epochs: [EpochReport]
-    public let steps: Int
-    public let bestEpoch: Int?
-    public let bestValidationLoss: Double?
-    /// Real tokens over the time of training steps alone.
-    public let tokensPerSecond: Double
-    /// SHA-256 over every trainable parameter, optimizer slot and counter.
-    public let stateDigest: String
+    public init(
+        save: @escaping (String, String, () -> RunSnapshot) throws -> Void = { _, _, _ in },
+        hasSaved: @escaping (String, Int) -> Bool = { _, _ in false },
+        stop: @escaping () -> StopReason? = { nil }, wantsSave: @escaping () -> Bool = { false },
+        record: ((LedgerEntry) throws -> LedgerPosition)? = nil,
+        report: @escaping (FineTuneEvent) -> Void = { _ in }
+    ) {
+        self.save = save
+        self.hasSaved = hasSaved
+        self.stop = stop
+        self.wantsSave = wantsSave
+        self.record = record
+        self.report = report
+    }
 }
 
 /// Trains a task's model on rows and validates it after every epoch.
@@ -76,20 +71,22 @@ public final class FineTuner {
     public let model: TaskModel
     public let task: Task
     public let settings: FineTuneSettings
+    public let policy: SavePolicy
+    public let optimizer: Optimizer
+    public let schedule: Schedule
+    public private(set) var state: RunState
+    let train: DataSet
     private let pooling: Pooling
-    private let train: DataSet
     private let validation: DataSet
     private let classWeights: [Float]?
     private let program: Program
     private let evaluator: Evaluator
-    public let optimizer: Optimizer
-    public let schedule: Schedule
-    private var trainedTokens = 0
-    private var trainedSeconds = 0.0
+    private let clock = ContinuousClock()
+    private var lastSave: (step: Int, time: ContinuousClock.Instant)?
 
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, train: DataSet, validation: DataSet,
-        settings: FineTuneSettings
+        settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run"
     ) throws {
         self.model = model
         self.task = task
@@ -97,6 +94,8 @@ public final class FineTuner {
         self.train = train
         self.validation = validation
         self.settings = settings
+        self.policy = policy
+        state = RunState(runID: runID)
         classWeights = settings.classWeights.weights(
             counts: train.classCounts(task.labels.count))
         let (graph, logits) = model.recorded(isTraining: true)
@@ -118,120 +117,199 @@ public final class FineTuner {
         (rows + batchSize - 1) / batchSize
     }
 
-    /// Runs every epoch.
-    ///
-    /// - Parameter save: writes a checkpoint under a name: `best` whenever the validation loss
-    ///   improves, `epoch-N` every `saveEvery` epochs and at the end, `interrupted` when stopped.
-    /// - Parameter shouldStop: asked between micro-batches; true ends the run cleanly after the
-    ///   last whole step.
-    public func run(
-        save: (_ name: String, _ epoch: EpochReport?) throws -> Void,
-        shouldStop: () -> Bool = { false }, report: (FineTuneEvent) -> Void = { _ in }
-    ) throws -> FineTuneReport {
-        var epochs: [EpochReport] = []
-        var best: EpochReport?
-        for epoch in 1...settings.epochs {
-            guard let done = try runEpoch(epoch, shouldStop, report) else {
-                try save("interrupted", epochs.last)
-                report(.saved(name: "interrupted", reason: "stopped on request"))
-                return finished(.interrupted, epochs, best)
-            }
-            epochs.append(done)
-            report(.epoch(done))
-            if best == nil || done.validationLoss < best!.validationLoss {
-                best = done
-                try save("best", done)
-                report(.saved(name: "best", reason: "validation loss improved"))
-            }
-            if epoch % settings.saveEvery == 0 || epoch == settings.epochs {
-                try save("epoch-\(epoch)", done)
-                report(.saved(name: "epoch-\(epoch)", reason: "\(epoch) epochs completed"))
-            }
-        }
-        return finished(.completed, epochs, best)
+    /// Takes over a place in a run; parameters and optimizer are restored by the caller.
+    func restore(_ state: RunState) {
+        self.state = state
+        lastSave = (state.step, clock.now)
     }
 
-    private func finished(
-        _ status: RunStatus, _ epochs: [EpochReport], _ best: EpochReport?
-    ) -> FineTuneReport {
+    /// Lets a run that is over go through its steps again, as a replay does.
+    func reopen() { if state.status.isFinal { state.status = .interrupted } }
+
+    // MARK: Epochs
+
+    /// Runs from where the state stands to the last epoch.
+    ///
+    /// It asks `controls` to save `best` whenever the monitored figure improves, `epoch-N` and
+    /// `step-N` as the policy says, and `interrupted` when stopped. A run that is over does nothing.
+    public func run(_ controls: RunControls = RunControls()) throws -> FineTuneReport {
+        try saveWhatIsDue(controls)
+        if state.status.isFinal { return report }
+        state.status = .running
+        lastSave = lastSave ?? (state.step, clock.now)
+        while !isOver {
+            guard let done = try runEpoch(controls) else {
+                state.status = .interrupted
+                try save("interrupted", "stopped on request", controls)
+                return report
+            }
+            finish(done)
+            controls.report(.epoch(done))
+            // What a checkpoint of the last epoch says of the run must already be true.
+            _ = isOver
+            try saveWhatIsDue(controls)
+        }
+        return report
+    }
+
+    private var isOver: Bool {
+        if let patience = settings.patience, state.staleEpochs > patience {
+            state.status = .stoppedEarly
+        } else if state.epoch > settings.epochs {
+            state.status = .completed
+        }
+        return state.status.isFinal
+    }
+
+    /// Moves the state behind an epoch.
+    private func finish(_ epoch: EpochReport) {
+        state.epochs.append(epoch)
+        state.epoch += 1
+        state.stepInEpoch = 0
+        state.totals = EpochTotals()
+        let value = settings.monitor.value(epoch)
+        if settings.monitor.isBetter(value, than: state.best?.value, by: settings.minimumDelta) {
+            state.best = BestEpoch(epoch: epoch.epoch, step: state.step, value: value)
+            state.staleEpochs = 0
+        } else {
+            state.staleEpochs += 1
+        }
+    }
+
+    /// At the end of an epoch, the checkpoints that belong there and are not there yet: all of
+    /// them, or after a resume those that the stop came before.
+    private func saveWhatIsDue(_ controls: RunControls) throws {
+        guard state.stepInEpoch == 0, let epoch = state.epochs.last?.epoch else { return }
+        if state.best?.epoch == epoch, !controls.hasSaved("best", state.step) {
+            try save("best", "\(settings.monitor.rawValue) improved", controls)
+        }
+        let name = "epoch-\(epoch)"
+        if epoch % policy.epochs == 0 || state.status.isFinal,
+            !controls.hasSaved(name, state.step)
+        {
+            try save(name, "\(epoch) epochs completed", controls)
+        }
+    }
+
+    private func save(_ name: String, _ reason: String, _ controls: RunControls) throws {
+        let start = clock.now
+        try controls.save(name, reason) {
+            RunSnapshot(model.parameters, optimizer: optimizer, state: state)
+        }
+        lastSave = (state.step, clock.now)
+        state.timing.saving += (clock.now - start).inSeconds
+    }
+
+    /// What the run did so far.
+    public var report: FineTuneReport {
         FineTuneReport(
-            status: status, epochs: epochs, steps: Int(optimizer.step), bestEpoch: best?.epoch,
-            bestValidationLoss: best?.validationLoss,
-            tokensPerSecond: trainedSeconds > 0 ? Double(trainedTokens) / trainedSeconds : 0,
+            status: state.status, epochs: state.epochs, steps: state.step, best: state.best,
+            timing: state.timing, rows: state.trainedRows, tokens: state.trainedTokens,
             stateDigest: StateDigest.of(optimizer, model.parameters))
     }
 
-    /// One pass over the rows in the epoch's order; nil when stopped.
-    private func runEpoch(
-        _ epoch: Int, _ shouldStop: () -> Bool, _ report: (FineTuneEvent) -> Void
-    ) throws -> EpochReport? {
-        let lengths = train.ids.map(\.count)
+    // MARK: Steps
+
+    /// The rest of the epoch, then its validation; nil when stopped.
+    private func runEpoch(_ controls: RunControls) throws -> EpochReport? {
         let plan = EpochPlan(
-            rowCount: train.count, batchSize: settings.batchSize, seed: settings.seed, epoch: epoch)
-        var totals = EpochTotals()
-        var learningRate = 0.0
-        for index in 0..<plan.stepCount {
-            let rows = plan[index].rows
+            rowCount: train.count, batchSize: settings.batchSize, seed: settings.seed,
+            epoch: state.epoch)
+        let lengths = train.ids.map(\.count)
+        while state.stepInEpoch < plan.stepCount {
             let step = StepRows(
-                rows: rows, lengths: lengths, tokenBudget: settings.tokenBudget,
-                groups: settings.groups)
-            let number = Int(optimizer.step)
-            learningRate = schedule.learningRate(at: number)
-            guard let done = try runStep(step, number, epoch, learningRate, shouldStop) else {
-                return nil
-            }
-            totals.add(done)
-            trainedTokens += done.tokens
-            trainedSeconds += done.seconds
-            report(
-                .step(
-                    number: number + 1, total: schedule.totalSteps, rows: rows.count,
-                    loss: done.loss, learningRate: learningRate, norm: done.norm,
-                    tokensPerSecond: Double(trainedTokens) / trainedSeconds))
+                rows: plan[state.stepInEpoch].rows, lengths: lengths,
+                tokenBudget: settings.tokenBudget, groups: settings.groups)
+            guard let done = try runStep(step, controls) else { return nil }
+            try record(done, step, controls)
+            try saveAfterStep(controls)
         }
-        guard let evaluation = try evaluator.evaluate(validation, shouldStop: shouldStop),
-            let loss = evaluation.loss
+        let start = clock.now
+        guard let evaluation = try evaluator.evaluate(
+            validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
         else { return nil }
         guard loss.isFinite else {
             throw TrainingError.nonFinite(
-                what: "validation loss", step: Int(optimizer.step), epoch: epoch)
+                what: "validation loss", step: state.step, epoch: state.epoch)
         }
+        let seconds = (clock.now - start).inSeconds
+        state.timing.validation += seconds
         return EpochReport(
-            epoch: epoch, trainLoss: totals.meanLoss,
-            trainAccuracy: evaluation.accuracy == nil ? nil : totals.accuracy,
+            epoch: state.epoch, step: state.step, trainLoss: state.totals.meanLoss,
+            trainAccuracy: evaluation.accuracy == nil ? nil : state.totals.accuracy,
             validationLoss: loss, validationAccuracy: evaluation.accuracy,
-            learningRate: learningRate, seconds: totals.seconds, rows: train.count,
-            tokens: totals.tokens)
+            validationMacroF1: evaluation.metrics?.macroF1,
+            learningRate: schedule.learningRate(at: max(state.step - 1, 0)),
+            seconds: state.totals.seconds, validationSeconds: seconds, rows: train.count,
+            tokens: state.totals.tokens)
     }
 
     /// Gradients of every micro-batch, then one update; nil when stopped before the update.
-    private func runStep(
-        _ step: StepRows, _ number: Int, _ epoch: Int, _ learningRate: Double,
-        _ shouldStop: () -> Bool
-    ) throws -> StepTotals? {
-        let clock = ContinuousClock()
+    private func runStep(_ step: StepRows, _ controls: RunControls) throws -> StepTotals? {
         let start = clock.now
         let scale = train.lossScale(rows: step.rows, classWeights: classWeights)
         var totals = StepTotals(weight: 1 / Double(scale))
         program.zeroGradients()
         for range in step.microBatches {
-            if shouldStop() { return nil }
+            if controls.stop() != nil { return nil }
             let batch = train.batch(
-                step, range, pooling: pooling, number: number, lossScale: scale)
+                step, range, pooling: pooling, number: state.step, lossScale: scale)
             let result = try program.run(batch)
             totals.add(result, batch, labels: task.labels.count)
         }
         totals.loss *= Double(scale)
         guard totals.loss.isFinite else {
-            throw TrainingError.nonFinite(what: "training loss", step: number + 1, epoch: epoch)
+            throw TrainingError.nonFinite(
+                what: "training loss", step: state.step + 1, epoch: state.epoch)
         }
+        totals.learningRate = schedule.learningRate(at: state.step)
         totals.norm = try optimizer.update(
-            gradientsOf: program, learningRate: learningRate, clip: settings.clip)
+            gradientsOf: program, learningRate: totals.learningRate, clip: settings.clip)
         guard totals.norm.isFinite else {
-            throw TrainingError.nonFinite(what: "gradient norm", step: number + 1, epoch: epoch)
+            throw TrainingError.nonFinite(
+                what: "gradient norm", step: state.step + 1, epoch: state.epoch)
         }
         totals.seconds = (clock.now - start).inSeconds
         return totals
+    }
+
+    /// Moves the state behind a step, and says what it did.
+    private func record(
+        _ done: StepTotals, _ step: StepRows, _ controls: RunControls
+    ) throws {
+        state.step += 1
+        state.stepInEpoch += 1
+        state.totals.add(done)
+        state.trainedRows += step.rows.count
+        state.trainedTokens += done.tokens
+        state.timing.training += done.seconds
+        if let record = controls.record {
+            state.ledger = try record(
+                LedgerEntry(
+                    step: state.step, epoch: state.epoch, batch: train.digest(of: step.rows),
+                    loss: done.loss, learningRate: done.learningRate, norm: done.norm,
+                    state: StateFingerprint.of(optimizer)))
+        }
+        controls.report(
+            .step(
+                StepReport(
+                    step: state.step, totalSteps: schedule.totalSteps, epoch: state.epoch,
+                    rows: step.rows.count, tokens: done.tokens, loss: done.loss,
+                    learningRate: done.learningRate, norm: done.norm, seconds: done.seconds,
+                    tokensPerSecond: Double(state.trainedTokens) / state.timing.training)))
+    }
+
+    private func saveAfterStep(_ controls: RunControls) throws {
+        let name = "step-\(state.step)"
+        if controls.wantsSave() {
+            try save(name, "asked for", controls)
+        } else if let steps = policy.steps, state.step % steps == 0 {
+            try save(name, "\(state.step) steps taken", controls)
+        } else if let minutes = policy.minutes, let last = lastSave,
+            (clock.now - last.time).inSeconds >= 60 * minutes
+        {
+            try save(name, "\(minutes) minutes since the last save", controls)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ struct StepTotals {
     var right = 0
     var judged = 0
     var tokens = 0
+    var learningRate = 0.0
     var norm = 0.0
     var seconds = 0.0
 
@@ -35,13 +36,15 @@ struct StepTotals {
 }
 
 /// What the steps of an epoch saw.
-struct EpochTotals {
-    private var weightedLoss = 0.0
-    private var weight = 0.0
-    private var right = 0
-    private var judged = 0
+struct EpochTotals: Sendable, Equatable {
+    var weightedLoss = 0.0
+    var weight = 0.0
+    var right = 0
+    var judged = 0
     var tokens = 0
     var seconds = 0.0
+
+    init() {}
 
     mutating func add(_ step: StepTotals) {
         weightedLoss += step.loss * step.weight

@@ -112,6 +112,17 @@ public final class Optimizer {
         }
     }
 
+    /// Hands out the bytes of every parameter that trains and of its slots: names in order, slots in
+    /// order of their names.
+    func withStateBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
+        for name in parameters.trainableNames {
+            parameters.entry(name).buffer.withHostBytes(body)
+            for (_, buffer) in slots[name]!.sorted(by: { $0.key < $1.key }) {
+                buffer.withHostBytes(body)
+            }
+        }
+    }
+
     /// Everything that keeps `state` from being restored here, each as a clause; empty when it
     /// fits: a parameter of a group of another kind or of none, a slot that is missing or too many,
     /// another shape or type.

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+/// `cairn drill`: a short run, ended at random moments in every way, must end with its own bits.
+
+import Cairn
+import Foundation
+
+struct Drill: Command {
+    static let name = "drill"
+    static let summary =
+        "Kills a short run at random moments, resumes it, and shows that nothing was lost."
+    static let positionals: [String] = []
+    static let example = "cairn drill --kills 5"
+    static let flags = [
+        Flag("--kills", "N", standard: "12", "how many times the run is ended from outside"),
+        Flag("--model", "DIR", "the base; the tiny one that ships with Cairn"),
+        Flag("--data", "FILE", "labelled rows; the ones that ship with Cairn"),
+        Flag(
+            "--output", "DIR", short: "-o",
+            "where the runs are made and stay; without it a folder that is removed"),
+        Flag("--epochs", "N", standard: "2", "passes over the training rows"),
+        Flag("--save-steps", "N", standard: "4", "save every N optimizer steps"),
+        Flag("--seed", "N", standard: "1", "seed of the moments"),
+        Flag("--threads", "N", "worker threads; as many as there are cores"),
+        Flag(switch: "--json", "print one JSON document"),
+    ]
+
+    /// How a run is ended.
+    private enum Ending: String, CaseIterable {
+        /// SIGKILL: nothing of the process goes on.
+        case kill
+        /// SIGTERM: it saves and leaves.
+        case terminate
+        /// No file may grow beyond a size that no checkpoint fits into, as on a full disk.
+        case full
+    }
+
+    private let arguments: Arguments
+    private let kills: Int
+    private var random: RandomStream
+
+    init(_ arguments: Arguments) throws {
+        self.arguments = arguments
+        kills = try arguments.integer("--kills", atLeast: 1) ?? 12
+        let seed = try arguments.integer("--seed", atLeast: 0) ?? 1
+        random = RandomStream(seed: UInt64(seed), name: "drill")
+        if arguments.has("--model") != arguments.has("--data") {
+            throw arguments.usage("--model and --data go together")
+        }
+    }
+
+    func run() throws {
+        let folder =
+            arguments.url("--output")
+            ?? FileManager.default.temporaryDirectory.appendingPathComponent(
+                "cairn-drill-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer {
+            if !arguments.has("--output") { try? FileManager.default.removeItem(at: folder) }
+        }
+        Terminal.error("an undisturbed run ...")
+        let start = ContinuousClock.now
+        let calm = try finish(finetune(folder.appendingPathComponent("calm")))
+        let seconds = Self.seconds(ContinuousClock.now - start)
+        guard let expected = calm.digest else {
+            throw Failure(description: "the undisturbed run failed: \(calm.log)")
+        }
+        Terminal.error(String(format: "took %.1f s and ends with %@", seconds, expected))
+        var run = try Attempts(drill: self, folder, calmSeconds: seconds)
+        let found = try run.finish()
+        let isEqual = found == expected
+        Terminal.error(
+            "ended \(run.counts.values.reduce(0, +)) times ("
+                + Ending.allCases.map { "\($0.rawValue) \(run.counts[$0] ?? 0)" }
+                .joined(separator: ", ") + "), resumed, and ends with \(found)")
+        if arguments.has("--json") {
+            try document(expected, found, run).printed()
+        }
+        guard isEqual else {
+            throw Failure(
+                description: "the disturbed run ends with the state \(found), expected \(expected)")
+        }
+        Terminal.error("the same state: nothing was lost")
+    }
+
+    private func document(_ expected: String, _ found: String, _ run: Attempts) -> JSONValue {
+        let lost = run.lostSeconds.sorted()
+        func share(_ part: Double) -> JSONValue {
+            lost.isEmpty ? .null : .number(lost[Int(part * Double(lost.count - 1))])
+        }
+        return .object([
+            "endings": .object(
+                JSONObject(
+                    Ending.allCases.map { ($0.rawValue, .integer(run.counts[$0] ?? 0)) })),
+            "expected": .string(expected), "found": .string(found),
+            "equal": .bool(expected == found), "lost_seconds_p50": share(0.5),
+            "lost_seconds_p99": share(0.99),
+        ])
+    }
+
+    struct Failure: Error, CustomStringConvertible { let description: String }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+
+    // MARK: Processes
+
+    /// The arguments of the short run.
+    private func finetune(_ output: URL) -> [String] {
+        let shipped = Bundle.module.bundleURL.appendingPathComponent("Quickstart")
+        let base = arguments.string("--model") ?? shipped.appendingPathComponent("base").path
+        let data = arguments.string("--data") ?? shipped.appendingPathComponent("glosses.tsv").path
+        return [
+            "finetune", base, "--task", "classify", "--data", data, "-o", output.path, "--dropout",
+            "0.1", "--rank", "8", "--epochs", arguments.string("--epochs") ?? "2", "--batch-size",
+            "64", "--max-length", "48",
+        ] + saving
+    }
+
+    private var saving: [String] {
+        ["--save-steps", arguments.string("--save-steps") ?? "4", "--keep-last", "2", "--json"]
+            + (arguments.string("--threads").map { ["--threads", $0] } ?? [])
+    }
+
+    private static var executable: URL {
+        Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])
+    }
+
+    /// A process whose outputs go to files beside the runs.
+    private func process(_ words: [String], kilobytes: Int? = nil) throws -> (Process, URL) {
+        let process = Process()
+        if let kilobytes {
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            // POSIX counts ulimit -f in blocks of 512 bytes.
+            process.arguments =
+                ["-c", "ulimit -f \(2 * kilobytes); exec \"$0\" \"$@\"", Self.executable.path]
+                + words
+        } else {
+            process.executableURL = Self.executable
+            process.arguments = words
+        }
+        process.standardInput = FileHandle.nullDevice
+        let log = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "cairn-drill-\(UUID().uuidString).log")
+        try Data().write(to: log)
+        let handle = try FileHandle(forWritingTo: log)
+        process.standardOutput = handle
+        process.standardError = FileHandle.nullDevice
+        return (process, log)
+    }
+
+    /// Runs to the end; the digest of the report, or nil and what was printed.
+    private func finish(_ words: [String], kilobytes: Int? = nil) throws
+        -> (digest: String?, log: String)
+    {
+        let (process, log) = try process(words, kilobytes: kilobytes)
+        defer { try? FileManager.default.removeItem(at: log) }
+        try process.run()
+        process.waitUntilExit()
+        return try Self.report(log)
+    }
+
+    private static func report(_ log: URL) throws -> (digest: String?, log: String) {
+        let data = try Data(contentsOf: log)
+        let json = try? JSONValue.parse(data, file: log.path)
+        let isOver = ["completed", "stopped_early"].contains(json?["status"]?.string)
+        return (
+            isOver ? json?["state_digest"]?.string : nil, String(decoding: data, as: UTF8.self)
+        )
+    }
+
+    // MARK: Attempts
+
+    /// The disturbed run: started, ended, resumed, until it is over.
+    private struct Attempts {
+        private let drill: Drill
+        private let output: URL
+        private let calmSeconds: Double
+        private var random: RandomStream
+        private(set) var counts: [Ending: Int] = [:]
+        /// For every kill, the seconds of work behind the newest checkpoint.
+        private(set) var lostSeconds: [Double] = []
+
+        init(drill: Drill, _ folder: URL, calmSeconds: Double) throws {
+            self.drill = drill
+            output = folder.appendingPathComponent("disturbed")
+            self.calmSeconds = calmSeconds
+            random = drill.random
+        }
+
+        /// Ends the run `kills` times, then lets it finish; its digest.
+        ///
+        /// A run that ends before it could be disturbed often enough is begun anew.
+        mutating func finish() throws -> String {
+            var last: String?
+            while counts.values.reduce(0, +) < drill.kills {
+                if let digest = try disturb() {
+                    if let last, last != digest { return digest }
+                    last = digest
+                    try FileManager.default.removeItem(at: output)
+                }
+            }
+            let end = try drill.finish(words)
+            guard let digest = end.digest else {
+                throw Failure(description: "the last resume failed: \(end.log)")
+            }
+            if let last, last != digest { return last }
+            return digest
+        }
+
+        /// A resume where there is something to resume, else a fresh start.
+        private var words: [String] {
+            let hasCheckpoint = (try? RunDirectory(output))?.entries.isEmpty == false
+            return hasCheckpoint
+                ? ["resume", output.path] + drill.saving : drill.finetune(output)
+        }
+
+        /// One start and its ending; a digest when the run was over first.
+        private mutating func disturb() throws -> String? {
+            let ending = Ending.allCases[Int(random.uniform() * Float(Ending.allCases.count))]
+            let wait = Double(random.uniform()) * calmSeconds
+            let before = (try? RunDirectory(output))?.entries.first?.step ?? 0
+            let (process, log) = try drill.process(words, kilobytes: ending == .full ? 64 : nil)
+            defer { try? FileManager.default.removeItem(at: log) }
+            let start = ContinuousClock.now
+            try process.run()
+            if ending != .full {
+                while process.isRunning, Drill.seconds(ContinuousClock.now - start) < wait {
+                    usleep(2000)
+                }
+                if process.isRunning {
+                    Foundation.kill(
+                        process.processIdentifier, ending == .kill ? SIGKILL : SIGTERM)
+                }
+            }
+            process.waitUntilExit()
+            let ran = Drill.seconds(ContinuousClock.now - start)
+            let (digest, text) = try Drill.report(log)
+            if ending == .full || digest == nil { counts[ending, default: 0] += 1 }
+            // On the full disk the run ends without its checkpoints, and must say so.
+            if ending == .full {
+                guard process.terminationStatus == 1 else {
+                    throw Failure(
+                        description: "a full disk gave exit code \(process.terminationStatus), "
+                            + "expected 1: \(text)")
+                }
+                return nil
+            }
+            if ending == .kill, digest == nil {
+                lostSeconds.append(lost(ran, from: before))
+            }
+            return digest
+        }
+
+        /// The time of the steps behind the newest checkpoint, from the ledger's length.
+        private func lost(_ seconds: Double, from before: Int) -> Double {
+            let reached = (try? Ledger(ofRun: output))?.entries.last?.step ?? before
+            let saved = (try? RunDirectory(output))?.entries.first?.step ?? 0
+            let taken = max(reached - before, 1)
+            return seconds * Double(max(reached - saved, 0)) / Double(taken)
+        }
+    }
+}

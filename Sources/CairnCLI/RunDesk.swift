@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Runs a fine-tuning job at the terminal: the flags, the progress, the signals, the report.
+
+import Cairn
+import Foundation
+
+/// Flags that every command shares which trains.
+enum RunFlags {
+    static let saving = [
+        Flag("--save-every", "N", standard: "5", "epochs between epoch-N checkpoints"),
+        Flag("--save-steps", "N", "save step-N every N optimizer steps"),
+        Flag("--save-minutes", "M", "save step-N when M minutes have passed without a save"),
+        Flag("--keep-last", "N", "keep the newest N epoch-N and step-N; without it all"),
+        Flag("--keep-best", "K", "keep the K best epoch-N besides; without it none for that"),
+    ]
+
+    static let running = [
+        Flag("--max-minutes", "M", "after M minutes save and stop, as a signal does"),
+        Flag("--threads", "N", "worker threads; as many as there are cores"),
+        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag(switch: "--json", "print the run's report as one JSON document"),
+    ]
+}
+
+extension Arguments {
+    /// The saving flags over what holds without them.
+    func policy(_ standard: SavePolicy) throws -> SavePolicy {
+        var policy = standard
+        policy.epochs = try integer("--save-every", atLeast: 1) ?? policy.epochs
+        policy.steps = try integer("--save-steps", atLeast: 1) ?? policy.steps
+        policy.minutes =
+            try number("--save-minutes", "a positive number", { $0 > 0 }) ?? policy.minutes
+        policy.keepLast = try integer("--keep-last", atLeast: 1) ?? policy.keepLast
+        policy.keepBest = try integer("--keep-best", atLeast: 0) ?? policy.keepBest
+        return policy
+    }
+}
+
+/// A job in front of a person or a script.
+struct RunDesk {
+    private let printsJSON: Bool
+    private let minutes: Double?
+
+    init(_ arguments: Arguments) throws {
+        printsJSON = arguments.has("--json")
+        minutes = try arguments.number("--max-minutes", "a positive number") { $0 > 0 }
+    }
+
+    /// Runs the job to its end or to a stop, and prints the report.
+    func run(_ job: FineTuneJob) throws {
+        Terminal.error(Self.description(of: job))
+        for note in job.notes { Terminal.error("note: \(note)") }
+        let signals = StopSignal()
+        let deadline = minutes.map { ContinuousClock.now + .seconds(60 * $0) }
+        let progress = Progress(from: job.tuner.state.step)
+        let report = try job.run(
+            stop: {
+                if signals.isSet { return .signal }
+                return deadline.map { ContinuousClock.now >= $0 } == true ? .deadline : nil
+            }, wantsSave: { signals.takeSaveRequest() }, report: progress.report)
+        let test = report.status.isFinal ? try job.evaluateTest() : nil
+        if let accuracy = test?.accuracy {
+            Terminal.error(String(format: "test accuracy %.4f", accuracy))
+        }
+        Terminal.error("\(Self.ending(report)); checkpoints are in \(job.options.output.path)")
+        if printsJSON { try Self.document(report, test, job.options.output).printed() }
+        guard report.failedSaves.isEmpty else {
+            throw UnsavedError(saves: report.failedSaves)
+        }
+    }
+
+    private static func ending(_ report: FineTuneReport) -> String {
+        switch report.status {
+        case .stoppedEarly:
+            "stopped early after \(report.epochs.count) epochs, the best was "
+                + "\(report.bestEpoch.map(String.init) ?? "none")"
+        case .interrupted: "interrupted after \(report.steps) steps ('cairn resume' goes on)"
+        default: "\(report.status.rawValue)"
+        }
+    }
+
+    private static func description(of job: FineTuneJob) -> String {
+        let trained = job.tuner.model.parameters.trainableNames.reduce(0) {
+            $0 + job.tuner.model.parameters.dimensions(of: $1).reduce(1, *)
+        }
+        let state = job.tuner.state
+        let place =
+            state.step == 0
+            ? "" : "; goes on after step \(state.step) of \(job.tuner.schedule.totalSteps)"
+        return
+            "\(job.base.configuration.family.rawValue), \(job.base.parameterCount) parameters; trains "
+            + "\(trained), the head included; \(job.description.trainRows) rows to "
+            + "train on, \(job.description.validationRows) to validate on, "
+            + "\(job.task.labels.count) labels; \(job.options.isa.rawValue), "
+            + "\(job.options.threads) threads, \(job.options.settings.precision.rawValue)" + place
+    }
+
+    static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue
+    {
+        var document: JSONObject = [
+            "status": .string(report.status.rawValue),
+            "epochs_completed": .integer(report.epochs.count), "steps": .integer(report.steps),
+            "best_epoch": report.bestEpoch.map { .integer($0) } ?? .null,
+            "best_val_loss": .optional(report.bestValidationLoss),
+            "epochs": .array(report.epochs.map(epoch)),
+        ]
+        if let test {
+            document["test"] = .object([
+                "accuracy": .optional(test.accuracy), "loss": .optional(test.loss),
+                "macro_f1": .optional(test.macroF1),
+            ])
+        }
+        document["tokens_per_second"] = .number(report.tokensPerSecond)
+        document["rows_per_second"] = .number(report.rowsPerSecond)
+        document["seconds"] = .object([
+            "training": .number(report.timing.training),
+            "validation": .number(report.timing.validation),
+            "saving": .number(report.timing.saving),
+        ])
+        document["peak_rss_bytes"] = .integer(ResidentMemory.peakByteCount)
+        document["checkpoint_dir"] = .string(output.path)
+        document["state_digest"] = .string(report.stateDigest)
+        document["failed_saves"] = .array(
+            report.failedSaves.map {
+                .object(["name": .string($0.name), "reason": .string($0.reason)])
+            })
+        return .object(document)
+    }
+
+    private static func epoch(_ epoch: EpochReport) -> JSONValue {
+        .object([
+            "epoch": .integer(epoch.epoch), "train_loss": .number(epoch.trainLoss),
+            "val_loss": .number(epoch.validationLoss),
+            "train_accuracy": .optional(epoch.trainAccuracy),
+            "val_accuracy": .optional(epoch.validationAccuracy),
+            "val_macro_f1": .optional(epoch.validationMacroF1),
+            "learning_rate": .number(epoch.learningRate), "seconds": .number(epoch.seconds),
+        ])
+    }
+}
+
+/// The run ended, and something of it is not on the disk.
+struct UnsavedError: Error, CustomStringConvertible {
+    let saves: [FailedSave]
+
+    var description: String {
+        "\(saves.count) checkpoints could not be saved: "
+            + saves.map { "\($0.name) (\($0.reason))" }.joined(separator: "; ")
+    }
+}
+
+extension Arguments {
+    /// Threads and instruction set, for every command that computes.
+    func machine() throws -> (threads: Int, isa: ISA) {
+        let most = Context.maximumThreads
+        let threads = try integer("--threads", atLeast: 1) ?? Context.defaultThreads
+        guard threads <= most else {
+            throw usage("--threads must be at most \(most), found '\(threads)'")
+        }
+        let isa = try choice("--isa", ISA.self) ?? .best
+        return (threads, isa)
+    }
+}

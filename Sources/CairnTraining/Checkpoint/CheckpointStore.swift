@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The checkpoints of a run while it goes: saved beside the training, named, and removed again.
+
+import CairnFormats
+import Foundation
+
+/// Makes checkpoints in a run's directory and keeps as many as the policy says.
+///
+/// A save is: the checkpoint, committed; `latest` moved to it; then what the policy does not keep
+/// removed. Each step is durable before the next begins, so that a crash leaves the newest
+/// checkpoint or the one before, and `latest` never names what is not there.
+public final class CheckpointStore {
+    private let writer: CheckpointWriter
+    private let policy: SavePolicy
+    private let monitor: MonitoredFigure
+    private let resumedFrom: String?
+    private let files: any FileOperations
+    private let saver = SaveQueue()
+    /// The newest checkpoint, which the next one follows.
+    private var last: String?
+    public private(set) var failures: [FailedSave] = []
+
+    public convenience init(
+        _ writer: CheckpointWriter, policy: SavePolicy, monitor: MonitoredFigure,
+        resumedFrom: String? = nil
+    ) {
+        self.init(
+            writer, policy: policy, monitor: monitor, resumedFrom: resumedFrom,
+            files: SystemFiles())
+    }
+
+    package init(
+        _ writer: CheckpointWriter, policy: SavePolicy, monitor: MonitoredFigure,
+        resumedFrom: String? = nil, files: some FileOperations
+    ) {
+        self.writer = writer
+        self.policy = policy
+        self.monitor = monitor
+        self.resumedFrom = resumedFrom
+        self.files = files
+    }
+
+    /// Starts a save of the state that `snapshot` copies, once an earlier one is over.
+    ///
+    /// - Parameter prepare: runs before the commit, as bringing the ledger to the medium.
+    func save(
+        _ name: String, reason: String, snapshot: () -> RunSnapshot,
+        prepare: @escaping @Sendable () throws -> Void = {}
+    ) {
+        saver.wait()
+        let snapshot = snapshot()
+        let (writer, files) = (writer, files)
+        let (policy, monitor, resumedFrom) = (policy, monitor, resumedFrom)
+        let parent = last ?? resumedFrom
+        last = name
+        saver.start(name, reason: reason) {
+            try prepare()
+            try writer.write(name, snapshot, after: parent)
+            try CurrentLink("latest", in: writer.directory, files: files).move(to: name)
+            return try Self.prune(
+                writer.directory, snapshot.state, policy, monitor,
+                keeping: [name, resumedFrom].compactMap { $0 }, files)
+        }
+    }
+
+    /// Says what became of the saves since this was called last; at the end `wait` first.
+    func report(_ report: (FineTuneEvent) -> Void) {
+        for outcome in saver.takeOutcomes() {
+            switch outcome {
+            case .saved(let name, let reason, let removed):
+                report(.saved(name: name, reason: reason))
+                for name in removed { report(.removed(name: name)) }
+            case .failed(let name, let reason):
+                failures.append(FailedSave(name: name, reason: reason))
+                report(.saveFailed(name: name, reason: reason))
+            }
+        }
+    }
+
+    /// Returns when every save is durable or has failed.
+    func wait() { saver.wait() }
+
+    // MARK: Retention
+
+    /// Removes the periodic checkpoints of this run that the policy does not keep.
+    ///
+    /// - Returns: their names.
+    private static func prune(
+        _ directory: URL, _ state: RunState, _ policy: SavePolicy, _ monitor: MonitoredFigure,
+        keeping kept: [String], _ files: any FileOperations
+    ) throws -> [String] {
+        guard policy.keepLast != nil || policy.keepBest != nil else { return [] }
+        let own = try RunDirectory(directory).entries.filter {
+            $0.runID == state.runID && isPeriodic($0.name)
+        }
+        let newest = own.prefix(max(policy.keepLast ?? 1, 1)).map(\.name)
+        let best = ranked(state.epochs, by: monitor).prefix(policy.keepBest ?? 0)
+            .map { "epoch-\($0)" }
+        let latest = try? CurrentLink("latest", in: directory, files: files).destination()
+        let all = Set(kept + newest + best + [latest].compactMap { $0 })
+        let removed = own.map(\.name).filter { !all.contains($0) }
+        for name in removed { _ = try Removal.remove(name, in: directory, files: files) }
+        return removed
+    }
+
+    /// Whether a name is `epoch-N` or `step-N`; the others are never removed.
+    private static func isPeriodic(_ name: String) -> Bool {
+        ["epoch-", "step-"].contains { name.hasPrefix($0) && Int(name.dropFirst($0.count)) != nil }
+    }
+
+    /// Epoch numbers, best first; an epoch without a figure is no candidate.
+    private static func ranked(_ epochs: [EpochReport], by monitor: MonitoredFigure) -> [Int] {
+        epochs.filter { !monitor.value($0).isNaN }.sorted { a, b in
+            let (x, y) = (monitor.value(a), monitor.value(b))
+            return x == y ? a.epoch < b.epoch : monitor.isBetter(x, than: y, by: 0)
+        }.map(\.epoch)
+    }
+}
+
+extension SavePolicy {
+    /// How many checkpoints may lie in the directory at once, the one in the making included.
+    func mostCheckpoints(epochs total: Int, steps totalSteps: Int) -> Int {
+        let byEpoch = (total + epochs - 1) / epochs + 1
+        let bySteps = steps.map { totalSteps / $0 } ?? 0
+        let periodic = byEpoch + bySteps
+        let kept =
+            keepLast == nil && keepBest == nil
+            ? periodic : min(periodic, max(keepLast ?? 1, 1) + (keepBest ?? 0))
+        // best, interrupted, and the one that is being written.
+        return kept + 3
+    }
+}

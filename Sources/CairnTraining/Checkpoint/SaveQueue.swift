@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Saves beside the training: one at a time, in order, with what became of each.
+
+import Foundation
+
+/// What became of a save.
+enum SaveOutcome: Sendable {
+    case saved(name: String, reason: String, removed: [String])
+    case failed(name: String, reason: String)
+}
+
+/// Runs saves on a thread of its own.
+///
+/// Training waits for the copy that a save is given, and for an earlier save that is still under
+/// way; nothing else.
+final class SaveQueue: @unchecked Sendable {
+    // Unchecked: what both threads touch is behind the lock.
+    private let queue = DispatchQueue(label: "cairn.save", qos: .utility)
+    private let group = DispatchGroup()
+    private let lock = NSLock()
+    private var outcomes: [SaveOutcome] = []
+
+    /// Starts a save; `wait` was called since the last one.
+    func start(
+        _ name: String, reason: String, _ body: @escaping @Sendable () throws -> [String]
+    ) {
+        queue.async(group: group) { [self] in
+            let outcome: SaveOutcome
+            do {
+                outcome = .saved(name: name, reason: reason, removed: try body())
+            } catch {
+                outcome = .failed(name: name, reason: "\(error)")
+            }
+            lock.withLock { outcomes.append(outcome) }
+        }
+    }
+
+    /// Returns when no save is under way.
+    func wait() { group.wait() }
+
+    /// What became of saves since this was asked last.
+    func takeOutcomes() -> [SaveOutcome] {
+        lock.withLock {
+            defer { outcomes = [] }
+            return outcomes
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a run says of itself, while it goes and at its end.
+
+import CairnFormats
+import CairnGraph
+import CairnTensor
+
+/// What a run did in one epoch.
+public struct EpochReport: Sendable, Equatable {
+    public let epoch: Int
+    /// Optimizer steps of the run at its end.
+    public let step: Int
+    public let trainLoss: Double
+    public let trainAccuracy: Double?
+    public let validationLoss: Double
+    public let validationAccuracy: Double?
+    public let validationMacroF1: Double?
+    /// Of the last step.
+    public let learningRate: Double
+    /// Seconds of training steps, without validation and saving.
+    public let seconds: Double
+    public let validationSeconds: Double
+    public let rows: Int
+    public let tokens: Int
+}
+
+/// What one optimizer step did.
+public struct StepReport: Sendable {
+    /// From 1.
+    public let step: Int
+    public let totalSteps: Int
+    public let epoch: Int
+    public let rows: Int
+    public let tokens: Int
+    public let loss: Double
+    public let learningRate: Double
+    /// Of the gradient before clipping.
+    public let norm: Double
+    public let seconds: Double
+    /// Real tokens over the time of training steps, since the run began.
+    public let tokensPerSecond: Double
+}
+
+/// What a run reports while it goes.
+public enum FineTuneEvent: Sendable {
+    case step(StepReport)
+    case epoch(EpochReport)
+    case saved(name: String, reason: String)
+    /// A checkpoint could not be made; the run goes on, and earlier ones are as they were.
+    case saveFailed(name: String, reason: String)
+    case removed(name: String)
+    /// What a user should know.
+    case note(String)
+}
+
+/// Why a run was asked to stop.
+public enum StopReason: Sendable, Equatable {
+    case signal
+    /// `--max-minutes` are over.
+    case deadline
+}
+
+/// A run's result.
+public struct FineTuneReport: Sendable {
+    public let status: RunStatus
+    public let epochs: [EpochReport]
+    public let steps: Int
+    public let best: BestEpoch?
+    public let timing: RunTiming
+    /// Rows and real tokens trained on.
+    public let rows: Int
+    public let tokens: Int
+    /// SHA-256 over every trainable parameter, optimizer slot and counter.
+    public let stateDigest: String
+    /// The checkpoints that could not be made, with the reasons.
+    public var failedSaves: [FailedSave] = []
+
+    public var bestEpoch: Int? { best?.epoch }
+
+    /// The best epoch's validation loss.
+    public var bestValidationLoss: Double? {
+        best.flatMap { best in epochs.first { $0.epoch == best.epoch }?.validationLoss }
+    }
+
+    /// Real tokens over the time of training steps alone.
+    public var tokensPerSecond: Double {
+        timing.training > 0 ? Double(tokens) / timing.training : 0
+    }
+
+    /// Rows over the time of training steps alone.
+    public var rowsPerSecond: Double {
+        timing.training > 0 ? Double(rows) / timing.training : 0
+    }
+}
+
+/// A checkpoint that could not be made.
+public struct FailedSave: Sendable, Equatable {
+    public let name: String
+    public let reason: String
+}
+
+/// The figure of an epoch by which a run is judged.
+public enum MonitoredFigure: String, Sendable, CaseIterable {
+    case validationLoss = "val-loss"
+    case validationAccuracy = "val-accuracy"
+    case macroF1 = "macro-f1"
+
+    /// Not a number where the task has no such figure.
+    func value(_ epoch: EpochReport) -> Double {
+        switch self {
+        case .validationLoss: epoch.validationLoss
+        case .validationAccuracy: epoch.validationAccuracy ?? .nan
+        case .macroF1: epoch.validationMacroF1 ?? .nan
+        }
+    }
+
+    /// Whether a figure beats the best so far by more than `delta`; NaN never does.
+    func isBetter(_ value: Double, than best: Double?, by delta: Double) -> Bool {
+        guard !value.isNaN else { return false }
+        guard let best else { return true }
+        return self == .validationLoss ? value < best - delta : value > best + delta
+    }
+}
+
+/// A copy of everything that a checkpoint holds, taken between two steps.
+public struct RunSnapshot: Sendable {
+    /// What trains, under the model's own names.
+    public let parameters: [String: Tensor]
+    public let optimizer: OptimizerState
+    public var state: RunState
+
+    public init(_ parameters: Parameters, optimizer: Optimizer, state: RunState) {
+        self.parameters = Dictionary(
+            uniqueKeysWithValues: parameters.trainableNames.map { ($0, parameters.tensor($0)) })
+        self.optimizer = optimizer.state
+        self.state = state
+    }
+
+    init(parameters: [String: Tensor], optimizer: OptimizerState, state: RunState) {
+        self.parameters = parameters
+        self.optimizer = optimizer
+        self.state = state
+    }
+
+    /// What `StateDigest` gives for it.
+    public var digest: String { StateDigest.of(parameters: parameters, optimizer: optimizer) }
+}

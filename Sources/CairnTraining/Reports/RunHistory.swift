@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a run did, as a value that reports are made of.
+
+/// Steps, epochs, settings and figures of a run, as far as it has come.
+///
+/// Reports are functions of this value alone: the same history gives the same bytes. Numbers may be
+/// NaN or infinite; a report shows them as such.
+public struct RunHistory: Sendable {
+    /// An optimizer step, counted from 1 over all epochs.
+    public struct Step: Sendable, Equatable {
+        public var number: Int
+        public var epoch: Int
+        public var loss: Double
+        public var learningRate: Double
+        /// The norm of the gradient before it was clipped; nil where nobody asked.
+        public var gradientNorm: Double?
+        /// Rows and real tokens of the step, in the seconds that it took.
+        public var throughput: Throughput
+
+        public init(
+            number: Int, epoch: Int, loss: Double, learningRate: Double, gradientNorm: Double?,
+            throughput: Throughput
+        ) {
+            self.number = number
+            self.epoch = epoch
+            self.loss = loss
+            self.learningRate = learningRate
+            self.gradientNorm = gradientNorm
+            self.throughput = throughput
+        }
+    }
+
+    /// An epoch that ended, counted from 1.
+    public struct Epoch: Sendable, Equatable {
+        public var number: Int
+        /// Steps of the run when the epoch ended.
+        public var step: Int
+        public var trainLoss: Double
+        public var trainAccuracy: Double?
+        public var validationLoss: Double?
+        public var validationAccuracy: Double?
+        public var validationMacroF1: Double?
+        /// Of the last step.
+        public var learningRate: Double
+        /// Rows and real tokens of the epoch, in the seconds of its training steps.
+        public var throughput: Throughput
+        public var validationSeconds: Double?
+
+        public init(
+            number: Int, step: Int, trainLoss: Double, trainAccuracy: Double? = nil,
+            validationLoss: Double? = nil, validationAccuracy: Double? = nil,
+            validationMacroF1: Double? = nil, learningRate: Double, throughput: Throughput,
+            validationSeconds: Double? = nil
+        ) {
+            self.number = number
+            self.step = step
+            self.trainLoss = trainLoss
+            self.trainAccuracy = trainAccuracy
+            self.validationLoss = validationLoss
+            self.validationAccuracy = validationAccuracy
+            self.validationMacroF1 = validationMacroF1
+            self.learningRate = learningRate
+            self.throughput = throughput
+            self.validationSeconds = validationSeconds
+        }
+    }
+
+    /// A name with its value, as a person should read it.
+    public struct Fact: Sendable, Equatable {
+        public var name: String
+        public var value: String
+
+        public init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// What the report is headed.
+    public var title: String
+    /// How the run ended, or that it goes on: "completed", "interrupted", ...
+    public var status: String
+    /// In order of their number; some may be left out.
+    public var steps: [Step] = []
+    public var epochs: [Epoch] = []
+    /// The number of the best epoch.
+    public var bestEpoch: Int?
+    /// Seconds of the whole run by what they were spent on, over all its starts.
+    public var timing = RunTiming()
+    /// Rows and real tokens trained on in the whole run.
+    public var rows = 0
+    public var tokens = 0
+    public var settings: [Fact] = []
+    /// SHA-256 of data, tokenizer, base weights, state.
+    public var digests: [Fact] = []
+    /// The largest memory the process held, in bytes.
+    public var peakByteCount: Int?
+    /// The best checkpoint on rows that took no part in choosing it, and what the rows are called.
+    public var test: Evaluation?
+    public var testName = "test rows"
+    /// The bootstrap of the test's figures.
+    public var intervals: BootstrapIntervals?
+
+    public init(title: String, status: String) {
+        self.title = title
+        self.status = status
+    }
+
+    /// The training of the whole run.
+    public var throughput: Throughput {
+        Throughput(rows: rows, tokens: tokens, seconds: timing.training)
+    }
+}
+
+// MARK: Runs of the fine-tuner
+
+extension RunHistory {
+    /// The epochs, times and sums of a run's state.
+    public init(title: String, state: RunState, steps: [Step] = []) {
+        self.init(title: title, status: state.status.rawValue.replacing("_", with: " "))
+        self.steps = steps
+        epochs = state.epochs.map(Epoch.init)
+        bestEpoch = state.best?.epoch
+        timing = state.timing
+        rows = state.trainedRows
+        tokens = state.trainedTokens
+    }
+}
+
+extension RunHistory.Step {
+    public init(_ report: StepReport) {
+        self.init(
+            number: report.step, epoch: report.epoch, loss: report.loss,
+            learningRate: report.learningRate, gradientNorm: report.norm,
+            throughput: Throughput(
+                rows: report.rows, tokens: report.tokens, seconds: report.seconds))
+    }
+}
+
+extension RunHistory.Epoch {
+    public init(_ report: EpochReport) {
+        self.init(
+            number: report.epoch, step: report.step, trainLoss: report.trainLoss,
+            trainAccuracy: report.trainAccuracy, validationLoss: report.validationLoss,
+            validationAccuracy: report.validationAccuracy,
+            validationMacroF1: report.validationMacroF1, learningRate: report.learningRate,
+            throughput: Throughput(
+                rows: report.rows, tokens: report.tokens, seconds: report.seconds),
+            validationSeconds: report.validationSeconds)
+    }
+}

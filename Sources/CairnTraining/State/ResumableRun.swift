@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A place that a run can go on from: everything read and checked, nothing applied yet.
+
+import CairnFormats
+import CairnGraph
+import CairnModels
+import CairnTensor
+import Foundation
+
+/// The state of a run as a checkpoint holds it.
+public struct ResumableRun: Sendable {
+    /// The checkpoint's directory or file.
+    public let source: URL
+    public let saved: SavedRun
+    /// What trains, under the model's own names.
+    public let parameters: [String: Tensor]
+    public let optimizer: OptimizerState
+
+    /// Reads a checkpoint directory; its tensors are mapped, and their digest is checked.
+    public init(contentsOf directory: URL) throws {
+        let saved = try SavedRun(ofCheckpoint: directory)
+        let adapter = directory.appendingPathComponent(PEFTAdapter.weightsFile)
+        let isAdapter = FileManager.default.fileExists(atPath: adapter.path)
+        let weights = try SafetensorsFile(
+            contentsOf: isAdapter
+                ? adapter : directory.appendingPathComponent("model.safetensors"))
+        let parameters = Dictionary(
+            uniqueKeysWithValues: weights.tensors.map { (PEFTAdapter.modelName($0), $1) })
+        let file = try SafetensorsFile(
+            contentsOf: directory.appendingPathComponent(TrainingFiles.optimizerFile))
+        try self.init(
+            source: directory, saved: saved, parameters: parameters,
+            slots: try Self.slots(file.tensors, file: file.url.path))
+    }
+
+    /// Puts a point together from its parts.
+    ///
+    /// - Throws: `TrainingError.digestMismatch` when they do not give the digest that was stated.
+    init(
+        source: URL, saved: SavedRun, parameters: [String: Tensor],
+        slots: [String: [String: Tensor]]
+    ) throws {
+        self.source = source
+        self.saved = saved
+        self.parameters = parameters
+        optimizer = OptimizerState(
+            step: saved.optimizer.step, groups: saved.optimizer.groups, slots: slots)
+        let digest = StateDigest.of(parameters: parameters, optimizer: optimizer)
+        guard digest == saved.stateDigest else {
+            throw TrainingError.digestMismatch(
+                path: source.path, expected: saved.stateDigest, found: digest)
+        }
+    }
+
+    /// `SLOT/PARAMETER` into slots by parameter.
+    static func slots(
+        _ tensors: [String: Tensor], file: String
+    ) throws -> [String: [String: Tensor]] {
+        var slots: [String: [String: Tensor]] = [:]
+        for (name, tensor) in tensors {
+            guard let cut = name.firstIndex(of: "/"), cut != name.startIndex else {
+                throw FormatError.entry(
+                    file: file, entry: "tensor '\(name)'", expected: "a name SLOT/PARAMETER",
+                    found: "no slash in it")
+            }
+            slots[String(name[name.index(after: cut)...]), default: [:]][String(name[..<cut])] =
+                tensor
+        }
+        return slots
+    }
+
+    /// The point that a path leads to: a checkpoint directory, or a run's directory, of which the
+    /// newest checkpoint that verifies is taken.
+    ///
+    /// - Parameter note: hears what was passed over, and why.
+    public static func found(at source: URL, note: (String) -> Void) throws -> ResumableRun {
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: source.path, isDirectory: &isDirectory),
+            isDirectory.boolValue
+        else {
+            throw TrainingError.noRun(
+                path: source.path, found: isDirectory.boolValue ? "a file" : "nothing")
+        }
+        let (url, skipped) = try RunDirectory.checkpoint(at: source)
+        for sentence in skipped { note("passed over \(sentence)") }
+        return try ResumableRun(contentsOf: url)
+    }
+
+    /// The directory of the run: where the checkpoint lies.
+    public func runDirectory(namedBy source: URL) -> URL {
+        source.standardizedFileURL.path == self.source.standardizedFileURL.path
+            ? source.standardizedFileURL.resolvingSymlinksInPath().deletingLastPathComponent()
+            : source
+    }
+
+    /// What the run was asked to do, with its checkpoints in `output`.
+    ///
+    /// - Throws: `TrainingError.noJob` for a run whose rows came from no file.
+    public func options(output: URL) throws -> FineTuneOptions {
+        guard let job = saved.job else { throw TrainingError.noJob(file: saved.file) }
+        return try FineTuneOptions(job, settings: saved.settings, output: output)
+    }
+
+    /// What another run says of this point as its origin.
+    func parent(_ relation: RunParent.Relation) -> RunParent {
+        RunParent(
+            relation: relation, runID: saved.state.runID, step: saved.state.step,
+            stateDigest: saved.stateDigest, path: source.standardizedFileURL.path)
+    }
+
+    /// The labels of the checkpoint, from the config.json beside its state; nil for a file.
+    var labels: [String]? {
+        get throws {
+            let file = source.appendingPathComponent("config.json")
+            guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+            return try ModelConfiguration(
+                try JSONValue.parse(contentsOf: file), file: file.path).labels
+        }
+    }
+
+    /// Everything that keeps the state from being put into a model and its optimizer, each as a
+    /// clause; empty when it fits.
+    func problems(_ model: Parameters, _ optimizer: Optimizer?) -> [String] {
+        let names = Set(model.trainableNames)
+        var problems: [String] = []
+        for name in names.sorted() {
+            let expected = Shape(model.dimensions(of: name))
+            guard let tensor = parameters[name] else {
+                problems.append("'\(name)' is missing")
+                continue
+            }
+            if tensor.shape != expected || tensor.dtype != .f32 {
+                problems.append(
+                    "'\(name)' is \(tensor.dtype.rawValue) \(tensor.shape), expected F32 "
+                        + "\(expected)")
+            }
+        }
+        problems += parameters.keys.filter { !names.contains($0) }.sorted().map {
+            "'\($0)' belongs to nothing that trains"
+        }
+        return problems + (optimizer?.problems(restoring: self.optimizer) ?? [])
+    }
+
+    /// Puts parameters, and with an optimizer its slots, in place: all of it or nothing.
+    func apply(to model: Parameters, _ optimizer: Optimizer?) throws {
+        let problems = problems(model, optimizer)
+        guard problems.isEmpty else {
+            throw TrainingError.doesNotFit(path: source.path, problems: problems)
+        }
+        for (name, tensor) in parameters { model.set(name, to: tensor) }
+        optimizer?.restore(self.optimizer)
+    }
+}

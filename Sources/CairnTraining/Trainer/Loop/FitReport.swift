@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a fit did: the typed report and its JSON form.
+
+import CairnFormats
+import Foundation
+
+/// What a run did in one epoch.
+public struct EpochRow: Sendable, Equatable {
+    /// From 0.
+    public var epoch: Int
+    public var batches: Int
+    /// Nil where the epoch had no batch, as the next ones.
+    public var epochLoss: Double?
+    public var validationLoss: Double?
+    public var validationBatches: Int
+    public var monitorValue: Double?
+    public var stale: Int
+    public var improved: Bool
+    /// The trainer's metrics, by name; those that gave no value are left out.
+    public var metrics: [String: Double]
+    /// Of the epoch's last step.
+    public var learningRate: Double?
+    /// Optimizer steps taken since the run began.
+    public var steps: Int
+    public var trainSeconds: Double
+    public var validationSeconds: Double
+}
+
+/// How a fit ended.
+public enum FitStatus: String, Sendable {
+    case completed
+    case stoppedEarly = "stopped_early"
+    case interrupted
+    case failed
+}
+
+/// A fit's result.
+public struct FitReport: Sendable {
+    public var status: FitStatus
+    /// What went wrong, of a fit that failed.
+    public var failure: String?
+    /// The losses of this call's batches; empty when not kept.
+    public var losses: [Double]
+    public var lossesKept: Bool
+    /// The epochs of this call.
+    public var epochs: [EpochRow]
+    /// Every epoch of the run, those before a resume included.
+    public var history: [EpochRow]
+    public var monitorName: String
+    public var epochsTarget: Int
+    /// Of the whole run.
+    public var epochsCompleted: Int
+    public var bestMetric: Double?
+    /// The path that was resumed from.
+    public var resumeFrom: String?
+    /// The last epoch that the source had finished.
+    public var resumedFromEpoch: Int?
+    public var startEpoch: Int
+    public var artifactPolicy: JSONValue
+    public var runBundlePath: String?
+    /// Optimizer steps of the run, and those of this call.
+    public var steps: Int
+    public var stepsRan: Int
+    /// Of the last step.
+    public var learningRate: Double?
+    /// The loss on the plan's test data, when there is any and the run was not interrupted.
+    public var testLoss: Double?
+    public var checkpoints: [CheckpointRecord]
+    /// Seconds of this call: all of it, and its parts.
+    public var seconds: Double
+    public var trainSeconds: Double
+    public var validationSeconds: Double
+    public var saveSeconds: Double
+    /// Seconds of the whole run.
+    public var runSeconds: Double
+    public var stateDigest: String
+    /// What a user should know and no error said.
+    public var notes: [String]
+
+    public var epochsRan: Int { epochs.count }
+    public var isStoppedEarly: Bool { status == .stoppedEarly }
+}
+
+// MARK: JSON
+
+extension JSONValue {
+    /// A number as JSON holds it; one that is not finite as the text `nan`, `inf` or `-inf`.
+    static func real(_ value: Double) -> JSONValue {
+        value.isFinite ? .number(value) : .string(value.isNaN ? "nan" : "\(value)")
+    }
+
+    static func real(_ value: Double?) -> JSONValue { value.map { .real($0) } ?? .null }
+
+    static func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
+
+    static func whole(_ value: Int?) -> JSONValue {
+        value.map { .integer(Int64($0)) } ?? .null
+    }
+
+    /// A number, also one written by `real`, or as Python and Ruby name what is not finite.
+    var real: Double? {
+        if let number { return number }
+        switch string {
+        case "nan", "NaN": return .nan
+        case "inf", "Infinity": return .infinity
+        case "-inf", "-Infinity": return -.infinity
+        default: return nil
+        }
+    }
+}
+
+extension EpochRow {
+    var json: JSONValue {
+        .object([
+            "epoch": .whole(epoch), "batches": .whole(batches), "epoch_loss": .real(epochLoss),
+            "val_loss": .real(validationLoss), "validation_batches": .whole(validationBatches),
+            "monitor_value": .real(monitorValue), "stale_epochs": .whole(stale),
+            "improved": .bool(improved),
+            "metrics": .object(
+                JSONObject(metrics.sorted { $0.key < $1.key }.map { ($0.key, .real($0.value)) })),
+            "learning_rate": .real(learningRate), "steps": .whole(steps),
+            "train_seconds": .real(trainSeconds), "validation_seconds": .real(validationSeconds),
+        ])
+    }
+}
+
+extension FitReport {
+    /// Keys of mlx-ruby's report, then ours: status, steps, times, checkpoints, notes.
+    public var json: JSONValue {
+        var object: JSONObject = [
+            "losses": .array(losses.map { .real($0) }), "losses_kept": .bool(lossesKept),
+            "epochs": .array(epochs.map(\.json)), "monitor_name": .string(monitorName),
+            "epochs_target": .whole(epochsTarget), "epochs_completed": .whole(epochsCompleted),
+            "epochs_ran": .whole(epochsRan), "stopped_early": .bool(isStoppedEarly),
+            "best_metric": .real(bestMetric), "resume_from": .text(resumeFrom),
+            "resumed_from_epoch": .whole(resumedFromEpoch), "start_epoch": .whole(startEpoch),
+            "artifact_policy": artifactPolicy, "status": .string(status.rawValue),
+            "failure": .text(failure), "history": .array(history.map(\.json)),
+            "steps": .whole(steps), "steps_ran": .whole(stepsRan),
+            "learning_rate": .real(learningRate), "test_loss": .real(testLoss),
+            "checkpoints": .array(checkpoints.map { .string($0.path.path) }),
+            "seconds": .real(seconds), "train_seconds": .real(trainSeconds),
+            "validation_seconds": .real(validationSeconds), "save_seconds": .real(saveSeconds),
+            "run_seconds": .real(runSeconds), "state_digest": .string(stateDigest),
+            "cairn_version": .string(CairnVersion.string),
+            "notes": .array(notes.map { .string($0) }),
+        ]
+        if let runBundlePath { object["run_bundle_path"] = .string(runBundlePath) }
+        return .object(object)
+    }
+}

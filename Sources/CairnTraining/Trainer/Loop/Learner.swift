@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a trainer drives: something that takes optimizer steps and can be written to files.
+
+import CairnFormats
+import Foundation
+
+/// What a batch, or the batches of one step, gave.
+public struct BatchScore: Sendable, Equatable {
+    /// The mean over the rows.
+    public var loss: Double
+    /// What the mean divides by: rows, or the sum of their weights.
+    public var weight: Double
+    /// Rows whose best class is the target, of those that have one.
+    public var right: Int
+    public var judged: Int
+
+    public init(loss: Double, weight: Double = 1, right: Int = 0, judged: Int = 0) {
+        self.loss = loss
+        self.weight = weight
+        self.right = right
+        self.judged = judged
+    }
+}
+
+/// A checkpoint that was read and checked in full, and not yet applied.
+public struct ReadCheckpoint {
+    public let metadata: JSONObject
+    /// Whether it holds the optimizer's state; without it there is no resume.
+    public let hasOptimizer: Bool
+    /// Replaces the weights, and the optimizer's state where asked for; cannot fail half-way.
+    public let apply: (_ withOptimizer: Bool) throws -> Void
+
+    public init(
+        metadata: JSONObject, hasOptimizer: Bool, apply: @escaping (Bool) throws -> Void
+    ) {
+        self.metadata = metadata
+        self.hasOptimizer = hasOptimizer
+        self.apply = apply
+    }
+}
+
+/// A setting that a run's trajectory depends on: a resume with another one is refused unless
+/// allowed by name.
+public enum RunSetting: String, Sendable, CaseIterable {
+    case optimizer, clip, loss, precision, accumulation, data, monitor, hooks
+    case learningRate = "learning_rate"
+}
+
+/// A model with its optimizer, as a trainer sees it.
+///
+/// `Trainer` drives `GraphLearner` for the models of this library; anything else that conforms is
+/// driven in the same way.
+public protocol Learner<Input>: AnyObject {
+    associatedtype Input
+
+    /// Optimizer steps taken.
+    var step: Int { get }
+
+    /// Computes the gradients of one step's batches from zero; nil when stopped between two.
+    func backward(_ inputs: [Input], shouldStop: () -> Bool) throws -> BatchScore?
+
+    /// Moves the parameters; returns the norm of the gradients before clipping. Where that is not
+    /// finite nothing was moved.
+    func update(learningRate: Double) throws -> Double
+
+    /// The loss of a batch, as for prediction: no dropout, no gradient.
+    func score(_ input: Input) throws -> BatchScore
+
+    /// What the trajectory depends on, of what the learner knows.
+    var settings: [RunSetting: JSONValue] { get }
+
+    /// Equal for two learners that go on alike.
+    var stateDigest: String { get }
+
+    /// Throws unless a checkpoint can be written under this path: its format, its extension.
+    func check(path: String) throws
+
+    /// Writes weights, optimizer and metadata durably; returns the files that are there now, the
+    /// one to load from first.
+    func save(to url: URL, metadata: JSONObject) throws -> [URL]
+
+    /// Reads a checkpoint and checks that all of it fits.
+    func read(_ url: URL) throws -> ReadCheckpoint
+}

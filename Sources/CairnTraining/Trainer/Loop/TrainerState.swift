@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Everything of a run that changes, besides what the learner holds.
+
+import CairnFormats
+
+/// Where a run stands; with weights and optimizer it is all that the next step depends on.
+public struct TrainerState: Sendable, Equatable {
+    /// Optimizer steps taken.
+    public var step = 0
+    public var position: DataPosition
+    /// Losses and weights of the steps of the epoch in progress, and what they got right.
+    public var losses: [Double] = []
+    public var weights: [Double] = []
+    public var right = 0
+    public var judged = 0
+    /// Seconds that those steps took.
+    public var epochSeconds = 0.0
+    /// Of the last step.
+    public var learningRate: Double?
+    /// The epochs that are over.
+    public var rows: [EpochRow] = []
+    public var monitor: Monitor
+    public var hooks = Hooks.Counters()
+    /// Seconds of the run, all calls together.
+    public var seconds = 0.0
+    public var settings: [RunSetting: JSONValue] = [:]
+
+    public init(monitor: Monitor.Rule, dataKey: String) {
+        self.monitor = Monitor(monitor)
+        position = DataPosition(epoch: 0, index: 0, key: dataKey)
+    }
+
+    public var lastEpoch: Int? { position.epoch > 0 ? position.epoch - 1 : nil }
+
+    mutating func add(_ score: BatchScore, batches: Int, step: Int, seconds: Double) {
+        losses.append(score.loss)
+        weights.append(score.weight)
+        right += score.right
+        judged += score.judged
+        position.index += batches
+        self.step = step
+        epochSeconds += seconds
+        self.seconds += seconds
+    }
+
+    /// Closes the epoch in progress with its row.
+    mutating func close(_ row: EpochRow) {
+        rows.append(row)
+        position.epoch += 1
+        position.index = 0
+        (losses, weights, right, judged, epochSeconds) = ([], [], 0, 0, 0)
+    }
+}
+
+// MARK: Files
+
+extension TrainerState {
+    /// The member of a checkpoint's metadata that holds a state.
+    static let key = "cairn_trainer"
+    static let schema = 1
+
+    /// A checkpoint's metadata: the user's entries, under mlx-ruby's names what it reads, and the
+    /// whole state. What the trainer knows wins over entries of the same name.
+    package func metadata(adding user: JSONObject) -> JSONObject {
+        var object = JSONValue.object(user).withFiniteNumbers.object!
+        let row = rows.last
+        object["epoch"] = .whole(lastEpoch)
+        object["epoch_loss"] = .real(row?.epochLoss)
+        object["monitor_name"] = .string(monitor.rule.name)
+        object["monitor_value"] = .real(row?.monitorValue)
+        object["stale_epochs"] = .whole(monitor.stale)
+        object["best_metric"] = .real(monitor.best)
+        object["next_epoch"] = .whole(position.epoch)
+        object[Self.key] = json
+        return object
+    }
+
+    private var json: JSONValue {
+        .object([
+            "schema": .whole(Self.schema), "step": .whole(step),
+            "position": .object([
+                "epoch": .whole(position.epoch), "index": .whole(position.index),
+                "data": .string(position.key),
+            ]),
+            "losses": .array(losses.map { .real($0) }),
+            "weights": .array(weights.map { .real($0) }), "right": .whole(right),
+            "judged": .whole(judged), "epoch_seconds": .real(epochSeconds),
+            "rows": .array(rows.map(\.json)),
+            "monitor": .object([
+                "name": .string(monitor.rule.name), "mode": .string(monitor.rule.mode.rawValue),
+                "min_delta": .real(monitor.rule.minDelta),
+                "patience": .whole(monitor.rule.patience), "best": .real(monitor.best),
+                "stale": .whole(monitor.stale), "stopped_early": .bool(monitor.stoppedEarly),
+            ]),
+            "hooks": .object([
+                "occurrences": .object(
+                    JSONObject(
+                        hooks.occurrences.sorted { $0.key < $1.key }
+                            .map { ($0.key, .whole($0.value)) })),
+                "done": .array(hooks.done.sorted().map { .string($0) }),
+            ]),
+            "seconds": .real(seconds), "learning_rate": .real(learningRate),
+            "settings": .object(
+                JSONObject(
+                    settings.sorted { $0.key.rawValue < $1.key.rawValue }
+                        .map { ($0.key.rawValue, $0.value) })),
+        ])
+    }
+
+    /// Reads what `metadata(adding:)` wrote; nil when there is no state in it.
+    ///
+    /// - Throws: `TrainerError.entry` for a newer schema, and for a part that is missing or not
+    ///   what it must be.
+    package init?(metadata: JSONObject, file: String) throws(TrainerError) {
+        guard let json = metadata[Self.key] else { return nil }
+        let reader = StateReader(json: json, file: file, place: Self.key)
+        let schema = try reader.integer("schema")
+        guard schema == Self.schema else {
+            throw reader.fault("schema", "\(Self.schema)", "\(schema)")
+        }
+        let place = try reader.member("position")
+        let watch = try reader.member("monitor")
+        guard let mode = Monitor.Mode(rawValue: try watch.string("mode")) else {
+            throw watch.fault("mode", "min or max", try watch.string("mode"))
+        }
+        let rule = Monitor.Rule(
+            name: try watch.string("name"), mode: mode, minDelta: try watch.real("min_delta"),
+            patience: try watch.optionalInteger("patience"))
+        self.init(monitor: rule, dataKey: try place.string("data"))
+        step = try reader.integer("step")
+        position.epoch = try place.integer("epoch")
+        position.index = try place.integer("index")
+        losses = try reader.reals("losses")
+        weights = try reader.reals("weights")
+        right = try reader.integer("right")
+        judged = try reader.integer("judged")
+        epochSeconds = try reader.real("epoch_seconds")
+        seconds = try reader.real("seconds")
+        learningRate = try reader.optionalReal("learning_rate")
+        rows = try reader.members("rows").map(EpochRow.init)
+        monitor = Monitor(
+            rule, best: try watch.optionalReal("best"), stale: try watch.integer("stale"),
+            stoppedEarly: try watch.bool("stopped_early"))
+        hooks = try Self.counters(try reader.member("hooks"))
+        for (name, value) in try reader.object("settings") {
+            guard let setting = RunSetting(rawValue: name) else {
+                throw reader.fault("settings.\(name)", "a known setting", "an unknown one")
+            }
+            settings[setting] = value
+        }
+    }
+
+    private static func counters(_ reader: StateReader) throws(TrainerError) -> Hooks.Counters {
+        var counters = Hooks.Counters()
+        let occurrences = try reader.member("occurrences")
+        for name in try reader.object("occurrences").keys {
+            counters.occurrences[name] = try occurrences.integer(name)
+        }
+        for value in try reader.array("done") {
+            guard let name = value.string else {
+                throw reader.fault("done", "names", value.kind)
+            }
+            counters.done.insert(name)
+        }
+        return counters
+    }
+}
+
+extension EpochRow {
+    init(_ reader: StateReader) throws(TrainerError) {
+        epoch = try reader.integer("epoch")
+        batches = try reader.integer("batches")
+        epochLoss = try reader.optionalReal("epoch_loss")
+        validationLoss = try reader.optionalReal("val_loss")
+        validationBatches = try reader.integer("validation_batches")
+        monitorValue = try reader.optionalReal("monitor_value")
+        stale = try reader.integer("stale_epochs")
+        improved = try reader.bool("improved")
+        metrics = [:]
+        let values = try reader.member("metrics")
+        for name in try reader.object("metrics").keys { metrics[name] = try values.real(name) }
+        learningRate = try reader.optionalReal("learning_rate")
+        steps = try reader.integer("steps")
+        trainSeconds = try reader.real("train_seconds")
+        validationSeconds = try reader.real("validation_seconds")
+    }
+}
+
+/// Reads the members of a JSON object; faults name the place.
+struct StateReader {
+    let json: JSONValue
+    let file: String
+    let place: String
+
+    func fault(_ key: String, _ expected: String, _ found: String) -> TrainerError {
+        .entry(file: file, place: "\(place).\(key)", expected: expected, found: found)
+    }
+
+    private func value<T>(
+        _ key: String, _ expected: String, _ read: (JSONValue) -> T?
+    ) throws(TrainerError) -> T {
+        guard let value = json[key] else { throw fault(key, expected, "nothing") }
+        guard let result = read(value) else { throw fault(key, expected, value.kind) }
+        return result
+    }
+
+    func integer(_ key: String) throws(TrainerError) -> Int {
+        try value(key, "a whole number that is not negative") { value in
+            value.integer.flatMap { $0 >= 0 ? $0 : nil }
+        }
+    }
+
+    func optionalInteger(_ key: String) throws(TrainerError) -> Int? {
+        json[key]?.isNull == false ? try integer(key) : nil
+    }
+
+    func real(_ key: String) throws(TrainerError) -> Double {
+        try value(key, "a number") { $0.real }
+    }
+
+    func optionalReal(_ key: String) throws(TrainerError) -> Double? {
+        json[key]?.isNull == false ? try real(key) : nil
+    }
+
+    func bool(_ key: String) throws(TrainerError) -> Bool {
+        try value(key, "true or false") { $0.bool }
+    }
+
+    func string(_ key: String) throws(TrainerError) -> String {
+        try value(key, "a text") { $0.string }
+    }
+
+    func array(_ key: String) throws(TrainerError) -> [JSONValue] {
+        try value(key, "a list") { $0.array }
+    }
+
+    func object(_ key: String) throws(TrainerError) -> JSONObject {
+        try value(key, "an object") { $0.object }
+    }
+
+    func member(_ key: String) throws(TrainerError) -> StateReader {
+        StateReader(json: .object(try object(key)), file: file, place: "\(place).\(key)")
+    }
+
+    func members(_ key: String) throws(TrainerError) -> [StateReader] {
+        try array(key).enumerated().map { index, json in
+            StateReader(json: json, file: file, place: "\(place).\(key)[\(index)]")
+        }
+    }
+
+    func reals(_ key: String) throws(TrainerError) -> [Double] {
+        try value(key, "a list of numbers") { value in
+            guard let list = value.array else { return nil }
+            let numbers = list.compactMap(\.real)
+            return numbers.count == list.count ? numbers : nil
+        }
+    }
+}
