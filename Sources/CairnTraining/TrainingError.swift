@@ -31,7 +31,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badFormat(path: String, found: String)
     case ambiguousFile(path: String, found: [String])
     case noModelFile(path: String, tried: [String])
-    case doesNotFit(file: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
@@ -102,8 +101,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + found.joined(separator: " and ") + ": say which"
         case .noModelFile(let path, let tried):
             "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
-        case .doesNotFit(let file, let problems):
-            "\(file) does not fit: \(problems.joined(separator: "; "))"
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"

@@ -74,7 +74,7 @@ extension TrainableModel {
             }
         }
         guard problems.isEmpty else {
-            throw TrainingError.doesNotFit(file: path.url.path, problems: problems)
+            throw TrainingError.doesNotFit(path: path.url.path, problems: problems)
         }
 
         for name in expected {
