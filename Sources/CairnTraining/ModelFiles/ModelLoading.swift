@@ -92,7 +92,7 @@ extension TrainableModel {
                 problems.append("it has no state for the optimizer")
             }
         }
-        guard problems.isEmpty else { throw .doesNotFit(file: url.path, problems: problems) }
+        guard problems.isEmpty else { throw .doesNotFit(path: url.path, problems: problems) }
         return PreparedLoad(
             content: content, missing: missing, unexpected: unexpected, fit: fit,
             parameters: parameters, names: expected, optimizer: optimizer)
