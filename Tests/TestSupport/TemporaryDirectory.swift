@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A directory for the files of one test.
 
-package import CairnFormats
-import Foundation
+internal import CairnFormats
+package import Foundation
 
 /// An empty directory of its own, removed with its contents when the last reference goes.
 package final class TemporaryDirectory: Sendable {
@@ -22,11 +22,11 @@ package final class TemporaryDirectory: Sendable {
 }
 
 /// Where tests put files that live no longer than they do.
-public enum ScratchPlace {
+package enum ScratchPlace {
     /// Memory, where the system offers a good piece of it as a folder; else the system's own place.
     ///
     /// Tests write some hundred thousand files; bringing each to a disk is what would take the time.
-    public static let url: URL = {
+    package static let url: URL = {
         let memory = URL(fileURLWithPath: "/dev/shm", isDirectory: true)
         let free = (try? Volume.freeBytes(at: memory)) ?? 0
         return FileManager.default.isWritableFile(atPath: memory.path) && free >= 2 << 30
