@@ -63,7 +63,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "state.json states; a file of it was changed"
         case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
         case .doesNotFit(let path, let problems):
-            "\(path) does not fit: " + problems.joined(separator: "; ")
+            "\(path) does not fit this model: " + problems.joined(separator: "; ")
         case .changed(let key, let what, let expected, let found):
             "\(what) is not what the run had: expected \(expected), found \(found); the rest of the "
                 + "run would be another one ('--allow \(key)' goes on all the same)"
