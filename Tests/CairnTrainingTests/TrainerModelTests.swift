@@ -2,6 +2,7 @@
 /// The trainer on models of this library: digits, losses of one's own, directories, same bits.
 
 import CairnEngine
+import CairnFormats
 import CairnGraph
 import CairnModels
 import CairnTensor
@@ -167,6 +168,37 @@ import Testing
         let parts = try outcome(stoppedAfter: steps, threads: (1, 2))
 
         #expect(parts.digest == whole.digest && parts.losses == whole.losses)
+    }
+
+    @Test(arguments: ["ep-1.bin", "ep-1.safetensors", "ep-1.npz"])
+    func `R1 R5 a checkpoint and a bundle with mlx-ruby's counters are resumed from`(
+        name: String
+    ) throws {
+        let folder = try TemporaryDirectory()
+        let first = try Self.trainer()
+        try first.fit(Self.train) { $0.epochs = 2 }
+        let learner = first.learner as! GraphLearner
+        let metadata = TrainerResumeTests.foreign
+        try learner.model.save(
+            to: folder.file(name), optimizer: learner.optimizer, metadata: metadata)
+        let bundle: JSONValue = [
+            "format": "mlx_dsl_run_bundle_v1", "generated_at": "2026-02-13T00:00:00Z",
+            "trainer": [:], "config": [:], "report": ["losses": []],
+            "checkpoint": [
+                "path": .string(name), "epoch": 1, "monitor_name": "epoch_loss",
+                "monitor_value": 1.5, "epoch_loss": 1.5, "metadata": .object(metadata),
+            ],
+        ]
+        try bundle.serialized().write(to: folder.file("run.json"))
+
+        for source in [name, "run.json"] {
+            let second = try Self.trainer()
+            let report = try second.fitReport(Self.train) {
+                ($0.epochs, $0.resumeFrom) = (3, .path(folder.file(source)))
+            }
+            #expect(report.startEpoch == 2 && report.steps == 18 && report.resumedFromEpoch == 1)
+            #expect(report.notes.contains { $0.contains("has no state of this library") })
+        }
     }
 
     @Test func `weakness 13: a flipped byte of a directory keeps it from being loaded`() throws {
