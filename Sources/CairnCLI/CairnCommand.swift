@@ -10,7 +10,7 @@ enum CairnCommand {
         [
             Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
             Evaluate.self, Predict.self, Inspect.self, Convert.self, Publish.self, Pull.self,
-            Quickstart.self, Tokenize.self,
+            Quickstart.self, Tokenize.self, FormatsProbe.self,
         ]
     }
 

@@ -76,11 +76,13 @@ public struct Leftover: Sendable, Equatable {
         }
     }
 
-    /// Deletes the leftovers that nobody can miss, and returns the others.
+    /// Puts back what lost its name, deletes the leftovers that nobody can miss, and returns the
+    /// others.
     ///
-    /// Gone for good are what was being removed; a commit that its manifest does not describe in
-    /// full; and all else once a directory that is whole has the name. A whole commit, and what
-    /// was displaced, stay while nothing whole has the name: they are the only copy.
+    /// A displaced directory gets its name again where that is free. Gone for good are what was
+    /// being removed; a commit that its manifest does not describe in full; and all else once a
+    /// directory that is whole has the name. A whole commit, and what was displaced, stay while
+    /// nothing whole has the name: they are the only copy.
     ///
     /// - Parameter lock: shows that no other process writes here, so that each leftover's is dead.
     public static func sweep(
@@ -95,8 +97,15 @@ public struct Leftover: Sendable, Equatable {
         precondition(
             lock.directory.standardizedFileURL.path == directory.standardizedFileURL.path,
             "a lock of \(lock.directory.path) for \(directory.path)")
+        let found = try all(in: directory, files: files)
+        for leftover in found where leftover.kind == .displaced {
+            let target = directory.appendingPathComponent(leftover.name).path
+            guard try files.kind(of: target) == .none else { continue }
+            try files.rename(leftover.url.path, to: target)
+            try files.synchronizeDirectory(directory.path)
+        }
         var kept: [Leftover] = []
-        for leftover in try all(in: directory, files: files) {
+        for leftover in found where try files.kind(of: leftover.url.path) != .none {
             if leftover.isNeeded {
                 kept.append(leftover)
             } else {

@@ -171,29 +171,12 @@ extension PayloadCodec {
 // MARK: Writing
 
 extension MLXRubyCheckpoint {
-    /// Writes the Marshal form.
+    /// Streams the Marshal form into `sink`, tensor by tensor.
     ///
-    /// Fails on a type that array records lack, on names of which one continues another, and on
-    /// a parameter of the optimizer that has the name of a scalar.
+    /// Fails, before anything is written, on a type that array records lack, on names of which
+    /// one continues another, and on a parameter of the optimizer that has the name of a scalar.
     public func writeMarshal(to sink: inout some ByteSink) throws(FormatError) {
-        try MarshalWriter.write(try marshalValue, to: &sink)
-    }
-
-    /// What `writeMarshal(to:)` writes, built and checked.
-    package var marshalValue: MarshalValue {
-        get throws(FormatError) {
-            let codec = PayloadCodec<MarshalValue>(file: "Marshal")
-            var members: [(key: String, value: MarshalValue)] = [
-                ("format", .text(Self.marshalFormat)),
-                ("model", try codec.make(.members(try codec.tree(of: tensors)), at: "model")),
-                ("metadata", try codec.value(of: .object(metadata), at: "metadata")),
-            ]
-            if let optimizer { members.append(("optimizer", try codec.value(of: optimizer))) }
-            for (key, value) in additions {
-                members.append((key, try codec.value(of: value, at: key)))
-            }
-            return try codec.make(.members(members), at: "")
-        }
+        try MarshalCheckpointWriter(self).write(to: &sink)
     }
 
     /// Writes the weights of the native form.

@@ -77,14 +77,15 @@ public enum TensorFormat: String, CaseIterable, Sendable {
             throw failure(
                 "one of \(words)", "a file that begins \(BytePreview.hex(bytes, count: 8))")
         }
+        // Files of torch are zip archives too, and end in .bin as Marshal's do.
+        let found =
+            "\(content.rawValue) by its first bytes"
+            + (content == .npz ? ", those of any zip archive" : "")
         if let format, format != content {
-            throw failure(
-                "\(format.rawValue), as was asked for", "\(content.rawValue) by its first bytes")
+            throw failure("\(format.rawValue), as was asked for", found)
         }
         if format == nil, let named = TensorFormat(nameOf: url), named != content {
-            throw failure(
-                "\(named.rawValue) by its extension '.\(url.pathExtension)'",
-                "\(content.rawValue) by its first bytes")
+            throw failure("\(named.rawValue) by its extension '.\(url.pathExtension)'", found)
         }
         self = content
     }

@@ -43,6 +43,8 @@ public final class HubClient: Sendable {
     struct Conduct {
         /// Whether passing trouble is waited out.
         var retries = true
+        /// Whether a network that is away is passing trouble; not so for the first word of a call.
+        var awaitsNetwork = true
         /// Whether the token goes along, where the origin allows it.
         var sendsToken = true
         /// Statuses that are results and no errors.
@@ -83,7 +85,9 @@ public final class HubClient: Sendable {
                 response = chain.final
             case .failure(let failure as TransportFailure):
                 response = nil
-                if !conduct.retries { throw network(request, failure) }
+                guard conduct.retries, conduct.awaitsNetwork || !failure.isUnconnected else {
+                    throw network(request, failure)
+                }
             case .failure(let error): throw error
             }
             switch schedule.verdict(retries: retries, response: response) {

@@ -181,6 +181,7 @@ public final class FineTuneJob {
         let lock: RunLock
         let store: CheckpointStore
         let ledger: LedgerRecorder
+        let log: RunLog
     }
 
     /// Trains, and writes checkpoints into the output directory.
@@ -194,34 +195,60 @@ public final class FineTuneJob {
     ) throws -> FineTuneReport {
         let desk = try open(report)
         defer { desk.lock.release() }
-        let (store, ledger) = (desk.store, desk.ledger)
-        let output = options.output
+        let (store, log) = (desk.store, desk.log)
         defer {
             store.wait()
             store.report(report)
+            for note in log.notes { report(.note(note)) }
         }
-        var result = try tuner.run(
-            RunControls(
-                save: { name, reason, snapshot in
-                    store.save(name, reason: reason, snapshot: snapshot) {
-                        try ledger.synchronize()
-                    }
-                },
-                hasSaved: { name, step in
-                    let place = output.appendingPathComponent(name)
-                    let saved = try? SavedRun(ofCheckpoint: place)
-                    return saved?.state.step == step && Manifest.check(place).isWhole
-                },
-                stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
-                report: { event in
-                    store.report(report)
-                    report(event)
-                }))
+        var result: FineTuneReport
+        do {
+            result = try tuner.run(controls(desk, stop, wantsSave, report))
+        } catch {
+            log.finish(tuner.state.failed, digest: nil)
+            throw error
+        }
         store.wait()
         store.report(report)
-        try ledger.synchronize()
+        try desk.ledger.synchronize()
+        log.finish(tuner.state, digest: result.stateDigest)
         result.failedSaves = store.failures
         return result
+    }
+
+    private func controls(
+        _ desk: Desk, _ stop: @escaping () -> StopReason?, _ wantsSave: @escaping () -> Bool,
+        _ report: @escaping (FineTuneEvent) -> Void
+    ) -> RunControls {
+        let (store, ledger, log) = (desk.store, desk.ledger, desk.log)
+        let (output, description) = (options.output, description)
+        return RunControls(
+            save: { name, reason, snapshot in
+                store.save(
+                    name, reason: reason, snapshot: snapshot, steps: { log.steps },
+                    prepare: { try ledger.synchronize() },
+                    finish: { snapshot in
+                        try RunBundle(
+                            snapshot.state, description,
+                            checkpoint: output.appendingPathComponent(name), in: output
+                        ).write()
+                    })
+            },
+            hasSaved: { name, step in
+                let place = output.appendingPathComponent(name)
+                let saved = try? SavedRun(ofCheckpoint: place)
+                return saved?.state.step == step && Manifest.check(place).isWhole
+            },
+            stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
+            report: { event in
+                store.report(report)
+                switch event {
+                case .step(let step): log.add(step)
+                case .epoch(let epoch): log.add(epoch)
+                default: break
+                }
+                report(event)
+            })
     }
 
     /// Takes the directory, and finds out whether the run may go on there.
@@ -261,7 +288,8 @@ public final class FineTuneJob {
         let store = CheckpointStore(
             writer, policy: options.policy, monitor: options.settings.monitor,
             resumedFrom: resumedFrom)
-        return Desk(lock: lock, store: store, ledger: ledger)
+        let log = RunLog(options.output, description, from: tuner.state)
+        return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
     /// Refuses a run whose checkpoints would not fit on the disk.
