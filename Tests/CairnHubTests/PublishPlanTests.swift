@@ -12,7 +12,7 @@ import Testing
 
     static func plan(
         _ files: [String: String], base: String? = nil, include: [String] = [],
-        home: String = "/home/alice"
+        home: String = "/users/alice"
     ) throws -> (PublishPlan, TemporaryDirectory) {
         let directory = try TemporaryDirectory().write(files)
         var options = PublishOptions()
@@ -152,7 +152,7 @@ import Testing
     }
 
     @Test func `a snapshot of the cache tells its own name and commit`() throws {
-        let base = "/home/alice/hub/models--Qwen--Qwen2/snapshots/\(Self.commit)"
+        let base = "/users/alice/hub/models--Qwen--Qwen2/snapshots/\(Self.commit)"
         let (plan, directory) = try Self.plan([
             "adapter_config.json": "{\"base_model_name_or_path\":\"\(base)\",\"revision\":null}"
         ])
@@ -209,16 +209,16 @@ import Testing
     // MARK: Paths and state elsewhere
 
     static let leaks: [(String, String, String)] = [
-        ("config.json", "{\"a\":{\"b\":[1,\"see /home/alice/x\"]}}", "config.json, $.a.b[1]"),
-        ("config.json", "{\"a\":\"\\/home\\/alice\"}", "config.json, $.a"),
-        ("config.json", "{\"/home/alice/x\":1}", "config.json, a key of $"),
-        ("README.md", "one\ntwo (/home/alice)\n", "README.md, line 2"),
-        ("chat_template.jinja", "/home/alice/", "chat_template.jinja, line 1"),
+        ("config.json", "{\"a\":{\"b\":[1,\"see /users/alice/x\"]}}", "config.json, $.a.b[1]"),
+        ("config.json", "{\"a\":\"\\/users\\/alice\"}", "config.json, $.a"),
+        ("config.json", "{\"/users/alice/x\":1}", "config.json, a key of $"),
+        ("README.md", "one\ntwo (/users/alice)\n", "README.md, line 2"),
+        ("chat_template.jinja", "/users/alice/", "chat_template.jinja, line 1"),
         (
-            "model.safetensors", "\u{10}\0\0\0\0\0\0\0{\"/home/alice/x\"}",
+            "model.safetensors", "\u{10}\0\0\0\0\0\0\0{\"/users/alice/x\"}",
             "model.safetensors, byte 10"
         ),
-        ("model.apr", "APR /home/alice ", "model.apr, byte 4"),
+        ("model.apr", "APR /users/alice ", "model.apr, byte 4"),
     ]
 
     @Test(arguments: leaks)
@@ -228,14 +228,14 @@ import Testing
         let files = Self.weights.merging([name: text]) { a, _ in a }
         let sentence = sentence { try Self.plan(files) }
         #expect(
-            sentence == "\(place): '/home/alice' is a path of this machine; "
+            sentence == "\(place): '/users/alice' is a path of this machine; "
                 + "take it out before publishing")
     }
 
     static let innocents: [(String, String)] = [
-        ("README.md", "/home/alicea and x/home/alice and /home/bob and ~alice"),
-        ("vocab.json", "{\"/home/alice\":1}"), ("merges.txt", "/home/alice x"),
-        ("model.safetensors", "\u{8}\0\0\0\0\0\0\0{\"a\":1}  /home/alice "),
+        ("README.md", "/users/alicea and x/users/alice and /users/bob and ~alice"),
+        ("vocab.json", "{\"/users/alice\":1}"), ("merges.txt", "/users/alice x"),
+        ("model.safetensors", "\u{8}\0\0\0\0\0\0\0{\"a\":1}  /users/alice "),
     ]
 
     @Test(arguments: innocents)

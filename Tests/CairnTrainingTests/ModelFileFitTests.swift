@@ -68,7 +68,7 @@ import Testing
 
         #expect(
             error?.description
-                == "\(url.path) does not fit: '0.bias' is missing; '4.weight' is no parameter of "
+                == "\(url.path) does not fit this model: '0.bias' is missing; '4.weight' is no parameter of "
                 + "the model; '2.bias' is F32 [3], expected F32 [2]; '2.weight' is F16 [2, 4], "
                 + "expected F32 [2, 4]; it has no state for the optimizer")
         #expect(run.digest(optimizer) == digest)
@@ -103,7 +103,7 @@ import Testing
 
         #expect(
             error?.description
-                == "\(url.path) does not fit: '2.bias' is F32 [3], expected F32 [2]; '2.weight' is "
+                == "\(url.path) does not fit this model: '2.bias' is F32 [3], expected F32 [2]; '2.weight' is "
                 + "F16 [2, 4], expected F32 [2, 4]")
         #expect(run.numbers == before)
     }
@@ -132,7 +132,7 @@ import Testing
 
         #expect(
             error?.description
-                == "\(url.path) does not fit: '0.bias' is I32 [4], expected F32 [4]; "
+                == "\(url.path) does not fit this model: '0.bias' is I32 [4], expected F32 [4]; "
                 + "'2.bias' is F64 [2], expected F32 [2]")
     }
 
@@ -185,7 +185,8 @@ import Testing
         }
 
         #expect(
-            error?.description == "\(directory.path)/\(name) does not fit: group 'all' of the "
+            error?.description
+                == "\(directory.path)/\(name) does not fit this model: group 'all' of the "
                 + "optimizer is sgd, the state's group 'all' is adam")
         #expect(run.numbers == before)
     }
@@ -325,8 +326,9 @@ import Testing
         let error = #expect(throws: TrainingError.self) { try run.network.load(from: url) }
 
         #expect(
-            error?.description == "\(place.path): key 'schema_version' must be 1, the newest that "
-                + "this version reads, found 2")
+            error?.description
+                == "\(place.path): schema version 2 is newer than 1, the newest that "
+                + "this build reads; a newer Cairn made it")
     }
 
     /// An APR file with the checksum of its bytes as they are.

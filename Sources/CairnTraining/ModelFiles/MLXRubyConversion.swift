@@ -28,10 +28,12 @@ extension ModelFileContent {
 
     static func requireSchema(_ version: JSONValue?, file: String) throws(TrainingError) {
         guard let version else { return }
+        if let found = version.integer, found > schemaVersion {
+            throw .newerSchema(file: file, found: found, known: schemaVersion)
+        }
         guard version.integer == schemaVersion else {
             throw .badMetadata(
-                file: file, key: "schema_version",
-                expected: "\(schemaVersion), the newest that this version reads",
+                file: file, key: "schema_version", expected: "\(schemaVersion)",
                 found: version.integer.map { "\($0)" } ?? version.kind)
         }
     }

@@ -2,6 +2,7 @@
 /// `load`: everything is read and checked, then everything is applied, or nothing.
 
 import CairnFormats
+import CairnGraph
 import CairnModels
 import CairnTensor
 import Foundation
@@ -50,9 +51,27 @@ extension TrainableModel {
         format: CheckpointFormat? = nil, optimizerMayBeAbsent: Bool = false,
         widensHalfPrecision: Bool = false
     ) throws -> LoadedPayload {
-        requireOwn(optimizer)
         let path = try ModelFilePath(loadingFrom: url, format: format)
-        let content = try ModelFileContent(contentsOf: path)
+        let load = try prepareLoad(
+            of: ModelFileContent(contentsOf: path), from: path.url, optimizer: optimizer,
+            strict: strict, optimizerMayBeAbsent: optimizerMayBeAbsent,
+            widensHalfPrecision: widensHalfPrecision)
+        load.apply()
+        return LoadedPayload(
+            url: path.url, format: path.format, metadata: load.content.metadata,
+            optimizer: load.content.optimizer, missing: load.missing, unexpected: load.unexpected,
+            changes: load.fit.map { optimizer!.changes(restoring: $0.state) } ?? [],
+            remarks: load.content.remarks + (load.fit?.remarks ?? []))
+    }
+
+    /// Checks that all of a content fits; nothing is applied yet.
+    ///
+    /// - Parameter url: what errors call the content.
+    func prepareLoad(
+        of content: ModelFileContent, from url: URL, optimizer: Optimizer?, strict: Bool = true,
+        optimizerMayBeAbsent: Bool = false, widensHalfPrecision: Bool = false
+    ) throws(TrainingError) -> PreparedLoad {
+        requireOwn(optimizer)
         let expected = checkpointNames
         let missing = expected.filter { content.tensors[$0] == nil }
         let known = Set(expected)
@@ -73,19 +92,10 @@ extension TrainableModel {
                 problems.append("it has no state for the optimizer")
             }
         }
-        guard problems.isEmpty else {
-            throw TrainingError.doesNotFit(file: path.url.path, problems: problems)
-        }
-
-        for name in expected {
-            if let tensor = content.tensors[name] { parameters.set(name, to: tensor) }
-        }
-        if let optimizer, let fit { optimizer.restore(fit.state) }
-        return LoadedPayload(
-            url: path.url, format: path.format, metadata: content.metadata,
-            optimizer: content.optimizer, missing: missing, unexpected: unexpected,
-            changes: fit.map { optimizer!.changes(restoring: $0.state) } ?? [],
-            remarks: content.remarks + (fit?.remarks ?? []))
+        guard problems.isEmpty else { throw .doesNotFit(path: url.path, problems: problems) }
+        return PreparedLoad(
+            content: content, missing: missing, unexpected: unexpected, fit: fit,
+            parameters: parameters, names: expected, optimizer: optimizer)
     }
 
     /// Tensors of another shape or type than their parameters.
@@ -105,8 +115,27 @@ extension TrainableModel {
     }
 }
 
+/// A content that fits a model, and its optimizer if there is one.
+struct PreparedLoad {
+    let content: ModelFileContent
+    let missing: [String]
+    let unexpected: [String]
+    let fit: FittedState?
+    let parameters: Parameters
+    let names: [String]
+    let optimizer: Optimizer?
+
+    /// Replaces the numbers; cannot fail.
+    func apply() {
+        for name in names {
+            if let tensor = content.tensors[name] { parameters.set(name, to: tensor) }
+        }
+        if let optimizer, let fit { optimizer.restore(fit.state) }
+    }
+}
+
 /// A stored state in the terms of an optimizer.
-private struct FittedState {
+struct FittedState {
     var state: OptimizerState
     var remarks: [String] = []
 

@@ -130,7 +130,7 @@ public struct ResumableRun: Sendable {
     func apply(to model: Parameters, _ optimizer: Optimizer?) throws {
         let problems = problems(model, optimizer)
         guard problems.isEmpty else {
-            throw TrainingError.doesNotFit(file: source.path, problems: problems)
+            throw TrainingError.doesNotFit(path: source.path, problems: problems)
         }
         for (name, tensor) in parameters { model.set(name, to: tensor) }
         optimizer?.restore(self.optimizer)

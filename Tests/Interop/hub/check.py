@@ -530,6 +530,27 @@ class Suite:
                        and not any(name.endswith(".incomplete") for name in os.listdir(blobs)),
                        f"{who} goes on from the part of {size} bytes")
 
+    def check_streaming(self):
+        """A file of 128 MB passes through a process that holds a small part of it at a time."""
+        if self.mode != "basic" or sys.platform != "linux":
+            return
+        source, home = self.folder("large"), self.folder("home")
+        with open(os.path.join(source, "model.safetensors"), "wb") as file:
+            file.write((8).to_bytes(8, "little") + b"{}      ")
+            for _ in range(128):
+                file.write(os.urandom(1 << 20))
+        for arguments in [["publish", source, "tester/x"], ["pull", "tester/x"]]:
+            process, most, looks = self.start(*arguments, HF_HOME=home), 0, 0
+            while process.poll() is None:
+                with open(f"/proc/{process.pid}/status") as file:
+                    held = re.search(r"RssAnon:\s+(\d+) kB", file.read())
+                if held:
+                    most, looks = max(most, int(held[1])), looks + 1
+                time.sleep(0.02)
+            self.outputs.append(process.communicate(timeout=10)[1])
+            self.check(process.returncode == 0 and looks > 5 and most < 64 << 10,
+                       f"{arguments[0]} of 128 MB in {most >> 10} MB of memory")
+
     def check_transformers(self):
         made = self.folder("made")
         self.client(self.transformers, "make", made)
@@ -569,7 +590,8 @@ class Suite:
         with open(os.path.join(where, "README.md")) as file:
             card = file.read()
         self.check((config["base_model_name_or_path"], config["revision"])
-                   == ("tester/base", published["commit"]) and "base_model: tester/base" in card,
+                   == ("tester/base", published["commit"]) and "base_model: tester/base" in card
+                   and '"tester/base"' in card and "PATH/TO" not in card,
                    "a base from the cache is published by its id and commit")
         self.check(not any(path.startswith("training/") for path in told["published"]),
                    "the optimizer stays")
@@ -606,7 +628,7 @@ class Suite:
         steps = [self.check_publish, self.check_refusals, self.check_branches,
                  self.check_upload_faults, self.check_fatal_faults, self.check_kill,
                  self.check_pull, self.check_caches, self.check_download_faults,
-                 self.check_partial]
+                 self.check_partial, self.check_streaming]
         if "finetune" in subprocess.run([self.binary, "--help"], stdout=subprocess.PIPE,
                                         encoding="utf-8").stdout:
             steps.append(self.check_lifecycle)

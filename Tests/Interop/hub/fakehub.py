@@ -2,7 +2,7 @@
 """fakehub.py: a strict loopback double of the Hub's HTTP API, with the standard library alone.
 
 It answers what huggingface_hub 2.4.0 and 0.36.0 ask, and refuses what would hurt on the real Hub;
-hub_client.py drives both clients against it.
+client.py drives both clients against it.
 
     python3 fakehub.py [--port 0] [--cdn-port 0] [--token hf_faketoken] [--user tester]
                        [--lfs-threshold 10485760] [--multipart-threshold N] [--chunk-size N]

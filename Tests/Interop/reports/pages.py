@@ -44,7 +44,7 @@ def check_table(tally, name, path):
         f"{name}: in order", [int(row["step"]) for row in steps] == list(range(1, len(steps) + 1)))
     numbers = [
         float(value) for row in rows for key, value in row.items()
-        if key != "kind" and value != ""]
+        if key not in ("kind", None) and value]
     broken = sum(not math.isfinite(number) for number in numbers)
     tally.check(f"{name}: numbers", broken == (3 if name == "broken" else 0), broken)
 
