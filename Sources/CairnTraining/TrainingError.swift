@@ -32,6 +32,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badFormat(path: String, found: String)
     case ambiguousFile(path: String, found: [String])
     case noModelFile(path: String, tried: [String])
+    case doesNotFit(path: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
@@ -104,6 +105,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + found.joined(separator: " and ") + ": say which"
         case .noModelFile(let path, let tried):
             "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
+        case .doesNotFit(let path, let problems):
+            "\(path) does not fit this model: " + problems.joined(separator: "; ")
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"

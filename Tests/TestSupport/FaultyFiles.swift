@@ -6,6 +6,8 @@ package import CairnFormats
 /// The system's operations, recorded; those numbered in `failing` (from 0) throw instead.
 ///
 /// A write that is numbered in `halving` puts half of its bytes into the file before it throws.
+/// From the one numbered `fullFrom` on the disk has no room: nothing is made and nothing written.
+/// With `interrupts` a signal cuts every write short, and every second one before its first byte.
 /// Without `synchronizes` nothing waits for the medium, which takes most of the time of a test.
 package final class FaultyFiles: FileOperations, @unchecked Sendable {
     // Unchecked: each test uses its own on one thread.
@@ -13,19 +15,28 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
     private let halving: Set<Int>
     private let canExchange: Bool
     private let synchronizes: Bool
+    private let fullFrom: Int
+    private let interrupts: Bool
+    private var writes = 0
+    /// Descriptors that were opened and not closed.
+    package private(set) var openCount = 0
     package private(set) var log: [String] = []
     private let system = SystemFiles()
 
     package init(
         failing: Set<Int> = [], halving: Set<Int> = [], canExchange: Bool = true,
-        synchronizes: Bool = true
+        fullFrom: Int = .max, interrupts: Bool = false, synchronizes: Bool = true
     ) {
         self.synchronizes = synchronizes
+        self.fullFrom = fullFrom
+        self.interrupts = interrupts
         self.failing = failing
         self.halving = halving
         self.canExchange = canExchange
     }
 
+    package static let full = FormatError.system(
+        operation: "test", path: "-", reason: "No space left on device")
     package static let failure = FormatError.system(
         operation: "test", path: "-", reason: "injected")
 
@@ -34,6 +45,8 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
             ([name] + paths.map { $0.split(separator: "/").last.map(Self.plain) ?? "" })
                 .joined(separator: " "))
         if failing.contains(log.count - 1) { throw Self.failure }
+        let needsSpace = ["mkdir", "create", "append to", "write", "link"].contains(name)
+        if log.count > fullFrom && needsSpace { throw Self.full }
     }
 
     /// The name without its nonce.
@@ -49,12 +62,16 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
 
     package func createFile(_ path: String) throws(FormatError) -> Int32 {
         try step("create", path)
-        return try system.createFile(path)
+        let file = try system.createFile(path)
+        openCount += 1
+        return file
     }
 
     package func openForAppending(_ path: String) throws(FormatError) -> Int32 {
         try step("append to", path)
-        return try system.openForAppending(path)
+        let file = try system.openForAppending(path)
+        openCount += 1
+        return file
     }
 
     package func write(
@@ -66,7 +83,11 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
             try system.writeAll(half, to: file, path: path)
             throw Self.failure
         }
-        return try system.write(bytes, to: file, path: path)
+        guard interrupts else { return try system.write(bytes, to: file, path: path) }
+        writes += 1
+        if writes % 2 == 1 { return 0 }
+        let few = UnsafeRawBufferPointer(rebasing: bytes.prefix(max(1, bytes.count / 3)))
+        return try system.write(few, to: file, path: path)
     }
 
     package func truncate(_ file: Int32, to count: Int, path: String) throws(FormatError) {
@@ -81,6 +102,7 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
 
     package func close(_ file: Int32, path: String) throws(FormatError) {
         try system.close(file, path: path)
+        openCount -= 1
         try step("close", path)
     }
 

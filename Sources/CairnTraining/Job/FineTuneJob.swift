@@ -19,9 +19,13 @@ public enum JobStart: Sendable {
     /// A new run that is another one's up to a checkpoint and goes on under other settings.
     case branched(ResumableRun, allowing: Set<String> = [])
 
+    /// A run of transformers' Trainer, from one of its checkpoints on; the order of the rows is this
+    /// run's own.
+    case transformers(TransformersCheckpoint)
+
     var point: ResumableRun? {
         switch self {
-        case .fresh: nil
+        case .fresh, .transformers: nil
         case .resumed(let point, _), .continued(let point, _), .branched(let point, _): point
         }
     }
@@ -36,7 +40,7 @@ public final class FineTuneJob {
     public let description: RunDescription
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]
-    private let start: JobStart
+    let start: JobStart
     private let test: DataSet?
     private let pooling: Pooling
 
@@ -85,7 +89,7 @@ public final class FineTuneJob {
             }
             sets.append(data)
         }
-        if start.point == nil { notes.append(Self.headNote(base)) }
+        if case .fresh = start { notes.append(Self.headNote(base)) }
         self.notes = notes
         test = sets.count > 2 ? sets[2] : nil
 
@@ -107,6 +111,9 @@ public final class FineTuneJob {
         description.inputs = inputs
         self.description = description
         try Self.apply(start, to: tuner, options)
+        if case .transformers(let checkpoint) = start {
+            self.notes += checkpoint.notCarried + tuner.differences(from: checkpoint)
+        }
     }
 
     private static func runID(_ start: JobStart) -> String {
@@ -120,7 +127,7 @@ public final class FineTuneJob {
     private static func requireSame(_ inputs: InputDigests, _ start: JobStart) throws {
         let (point, allowed): (ResumableRun, Set<String>)
         switch start {
-        case .fresh, .continued: return
+        case .fresh, .continued, .transformers: return
         case .resumed(let a, let b), .branched(let a, let b): (point, allowed) = (a, b)
         }
         let saved = point.saved
@@ -143,11 +150,14 @@ public final class FineTuneJob {
     private static func apply(
         _ start: JobStart, to tuner: FineTuner, _ options: FineTuneOptions
     ) throws {
+        if case .transformers(let checkpoint) = start {
+            return try tuner.restore(checkpoint)
+        }
         guard let point = start.point else { return }
         let parameters = tuner.model.parameters
         var state = point.saved.state
         switch start {
-        case .fresh: break
+        case .fresh, .transformers: break
         case .resumed(_, let allowed):
             try point.apply(to: parameters, tuner.optimizer)
             if options.settings.json() != point.saved.settings.json() {
