@@ -16,7 +16,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badTargets(file: String, expected: Int, found: Int)
     case digestMismatch(path: String, expected: String, found: String)
     case damaged(path: String, problem: String)
-    case doesNotFit(path: String, problems: [String])
     /// What a run is given is not what it had; `key` is what `--allow` takes.
     case changed(key: String, what: String, expected: String, found: String)
     case runExists(directory: String, state: String)
@@ -32,6 +31,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badFormat(path: String, found: String)
     case ambiguousFile(path: String, found: [String])
     case noModelFile(path: String, tried: [String])
+    case doesNotFit(path: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
@@ -62,8 +62,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(path): its tensors have the state digest \(found), expected \(expected), which its "
                 + "state.json states; a file of it was changed"
         case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
-        case .doesNotFit(let path, let problems):
-            "\(path) does not fit this model: " + problems.joined(separator: "; ")
         case .changed(let key, let what, let expected, let found):
             "\(what) is not what the run had: expected \(expected), found \(found); the rest of the "
                 + "run would be another one ('--allow \(key)' goes on all the same)"
@@ -104,6 +102,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
                 + found.joined(separator: " and ") + ": say which"
         case .noModelFile(let path, let tried):
             "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
+        case .doesNotFit(let path, let problems):
+            "\(path) does not fit this model: " + problems.joined(separator: "; ")
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"

@@ -209,7 +209,7 @@ extension TransformersState {
             return RunHistory.Step(
                 number: number, epoch: (max(number, 1) - 1) / perEpoch + 1, loss: loss,
                 learningRate: rate, gradientNorm: row["grad_norm"]?.number,
-                throughput: Throughput(rows: 0, tokens: 0, seconds: 0))
+                throughput: nil)
         }
     }
 }

@@ -43,24 +43,14 @@ struct ModelFileContent {
     /// Fails on a number that is not finite, in weights, slots or metadata, and on metadata that
     /// JSON cannot hold or that is too deep to be read again.
     func requireWritable() throws {
-        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
-            try Self.requireFinite(tensor, name)
-        }
+        try FiniteWeights.require(tensors)
         for (name, slots) in (optimizer?.slots ?? [:]).sorted(by: { $0.key < $1.key }) {
-            for (slot, tensor) in slots.sorted(by: { $0.key < $1.key }) {
-                try Self.requireFinite(tensor, "\(slot) of \(name)")
-            }
+            let named = slots.map { ("\($0.key) of \(name)", $0.value) }
+            try FiniteWeights.require(Dictionary(uniqueKeysWithValues: named))
         }
         // One level less than readers allow: every format puts the metadata into an object.
         let text = try JSONValue.array([.array([.object(metadata)])]).serialized(pretty: false)
         _ = try JSONValue.parse(text, file: "metadata")
-    }
-
-    private static func requireFinite(_ tensor: Tensor, _ name: String) throws(TrainingError) {
-        let bad = tensor.withBytes { bytes in
-            bytes.bindMemory(to: Float.self).firstIndex { !$0.isFinite }
-        }
-        if let bad { throw .nonFiniteWeights(tensor: name, element: bad) }
     }
 
     // MARK: Writing
