@@ -54,6 +54,19 @@ extension Activation {
         }
     }
 
+    /// A choice between x and 0 alone would keep them on some instruction sets and not on others.
+    @Test(arguments: Setting.all)
+    func `relu flushes denormals as arithmetic does`(setting: Setting) throws {
+        let lab = try Lab(setting)
+        let tiny = Float.leastNormalMagnitude / 4
+        let numbers: [Float] = [tiny, -tiny, .leastNonzeroMagnitude, 1, -1]
+        let y = try lab.result(numbers.count)
+
+        try lab.context.activationForward(.relu, try lab.floats(numbers), into: y)
+
+        #expect(lab.context.read(y) == [0, 0, 0, 1, 0])
+    }
+
     @Test(arguments: Activation.allCases)
     func `values are those of the formula`(function: Activation) throws {
         let lab = try Lab()

@@ -148,7 +148,8 @@ import Testing
         ) {
             try writer.write(
                 "best",
-                RunSnapshot(model.parameters, optimizer: job.tuner.optimizer, state: job.tuner.state))
+                RunSnapshot(
+                    model.parameters, optimizer: job.tuner.optimizer, state: job.tuner.state))
         }
 
         #expect(

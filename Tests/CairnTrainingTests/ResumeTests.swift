@@ -265,7 +265,9 @@ extension GoldenJob {
         #expect(
             sentence?.contains("'model.layers.0.mlp.down_proj.lora_A.weight' is F32 [4, 128], ")
                 == true, "\(sentence ?? "accepted")")
-        #expect(sentence?.contains("slot 'v' of 'model.layers.1.self_attn.v_proj.lora_B.weight'") == true)
+        #expect(
+            sentence?.contains("slot 'v' of 'model.layers.1.self_attn.v_proj.lora_B.weight'")
+                == true)
     }
 
     @Test func `a directory that holds another run is refused`() throws {

@@ -233,7 +233,8 @@ import Testing
 
     // MARK: Saves that fail
 
-    @Test func `a save that fails is reported, the run goes on, and the earlier one stays`() throws {
+    @Test func `a save that fails is reported, the run goes on, and the earlier one stays`() throws
+    {
         var golden = try RunVariant.all[0].golden()
         golden.options.policy.steps = 1
         let out = golden.options.output

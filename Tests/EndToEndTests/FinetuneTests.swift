@@ -206,7 +206,9 @@ struct FinishedRun: Sendable {
     ) throws {
         let job = try Job()
         let process = try CairnProcess.prepared(
-            job.finetune(without: "--epochs", then: ["--epochs", Self.manyEpochs, "--keep-last", "1", "--json"]),
+            job.finetune(
+                without: "--epochs",
+                then: ["--epochs", Self.manyEpochs, "--keep-last", "1", "--json"]),
             in: job.url)
         let (output, errors) = (Pipe(), Pipe())
         process.standardOutput = output

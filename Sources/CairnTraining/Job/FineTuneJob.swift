@@ -275,13 +275,15 @@ public final class FineTuneJob {
         try requireSpace()
         var said = [lock.note].compactMap { $0 }
         for leftover in try Leftover.sweep(in: options.output, holding: lock) {
-            said.append("\(leftover.url.lastPathComponent) may be the only copy of "
-                + "\(leftover.name); it was left where it is")
+            said.append(
+                "\(leftover.url.lastPathComponent) may be the only copy of "
+                    + "\(leftover.name); it was left where it is")
         }
         var compares = false
         var resumedFrom: String?
         if case .resumed(let point, let allowed) = start {
-            compares = allowed.isEmpty
+            compares =
+                allowed.isEmpty
                 && options.settings.json() == point.saved.settings.json()
             resumedFrom = point.source.lastPathComponent
         }

@@ -37,8 +37,9 @@ extension RunBundle {
                     "path": .string(RelativePath.from(directory, to: checkpoint)),
                     "epoch": JSONValue(state.epochs.count),
                     "monitor_name": .string(settings.monitor.rawValue),
-                    "monitor_value": .optional(state.epochs.last.map { settings.monitor.value($0) }
-                        .flatMap { $0.isFinite ? $0 : nil }),
+                    "monitor_value": .optional(
+                        state.epochs.last.map { settings.monitor.value($0) }
+                            .flatMap { $0.isFinite ? $0 : nil }),
                     "epoch_loss": .optional(state.epochs.last?.trainLoss),
                     "metadata": .object(metadata),
                     "files": [

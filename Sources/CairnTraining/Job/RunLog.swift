@@ -95,8 +95,10 @@ extension RunDescription {
             }
         }
         add(settings.json())
-        add(["longest_row": JSONValue(maximumLength), "train_rows": JSONValue(trainRows),
-            "validation_rows": JSONValue(validationRows), "run_id": .string(runID)])
+        add([
+            "longest_row": JSONValue(maximumLength), "train_rows": JSONValue(trainRows),
+            "validation_rows": JSONValue(validationRows), "run_id": .string(runID),
+        ])
         if let method = options?.method.json().object { add(method) }
         return facts
     }

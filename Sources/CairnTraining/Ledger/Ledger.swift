@@ -84,7 +84,9 @@ public struct LedgerPosition: Sendable, Equatable {
     ///     {"step":..,..,"previous":"<hash of the line before>","hash":"<hash>"}
     ///
     /// The hash is SHA-256 over the line's text up to and without `,"hash"`.
-    package func line(of entry: LedgerEntry) throws(FormatError) -> (line: Data, next: LedgerPosition) {
+    package func line(of entry: LedgerEntry) throws(FormatError) -> (
+        line: Data, next: LedgerPosition
+    ) {
         var members = entry.members
         members["previous"] = .string(head)
         var text = try JSONValue.object(members).serialized(pretty: false)

@@ -39,7 +39,8 @@ final class LedgerRecorder: @unchecked Sendable {
         var length = 0
         if FileManager.default.fileExists(atPath: url.path) {
             let ledger = try Ledger(ofRun: directory)
-            let before = position.lines == 0 ? LedgerPosition() : ledger.position(at: position.lines)
+            let before =
+                position.lines == 0 ? LedgerPosition() : ledger.position(at: position.lines)
             if before == position {
                 length = position.bytes
                 if compares {

@@ -226,8 +226,9 @@ public final class FineTuner {
             try saveAfterStep(controls)
         }
         let start = clock.now
-        guard let evaluation = try evaluator.evaluate(
-            validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
+        guard
+            let evaluation = try evaluator.evaluate(
+                validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
         else { return nil }
         guard loss.isFinite else {
             throw TrainingError.nonFinite(

@@ -99,7 +99,8 @@ public struct ResumableRun: Sendable {
             let file = source.appendingPathComponent("config.json")
             guard FileManager.default.fileExists(atPath: file.path) else { return nil }
             return try ModelConfiguration(
-                try JSONValue.parse(contentsOf: file), file: file.path).labels
+                try JSONValue.parse(contentsOf: file), file: file.path
+            ).labels
         }
     }
 

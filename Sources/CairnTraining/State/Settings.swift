@@ -66,7 +66,8 @@ extension Method {
         return [
             "kind": "lora", "rank": JSONValue(c.rank), "alpha": .number(c.alpha),
             "use_rslora": .bool(c.usesRSLoRA), "use_dora": .bool(c.usesDoRA),
-            "dropout": .number(Double("\(c.dropout)") ?? Double(c.dropout)), "target_modules": targets,
+            "dropout": .number(Double("\(c.dropout)") ?? Double(c.dropout)),
+            "target_modules": targets,
         ]
     }
 
@@ -130,7 +131,8 @@ extension SavePolicy {
     func json() -> JSONValue {
         [
             "save_every": JSONValue(epochs), "save_steps": steps.map { JSONValue($0) } ?? .null,
-            "save_minutes": .optional(minutes), "keep_last": keepLast.map { JSONValue($0) } ?? .null,
+            "save_minutes": .optional(minutes),
+            "keep_last": keepLast.map { JSONValue($0) } ?? .null,
             "keep_best": keepBest.map { JSONValue($0) } ?? .null,
         ]
     }
@@ -182,7 +184,9 @@ extension FineTuneSettings {
             try settings.requireSensible()
             return settings
         } catch let error as TrainingError {
-            guard case .badMetadata(_, let key, let expected, let found) = error else { throw error }
+            guard case .badMetadata(_, let key, let expected, let found) = error else {
+                throw error
+            }
             throw SettingError(
                 description: "\(key) must be \(expected), found \(found)", isUnknown: false)
         }
