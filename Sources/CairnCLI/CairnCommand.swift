@@ -9,8 +9,8 @@ enum CairnCommand {
     static var commands: [any Command.Type] {
         [
             Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
-            Evaluate.self, Predict.self, Inspect.self, Convert.self, Publish.self, Pull.self,
-            Quickstart.self, Tokenize.self,
+            Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self, Publish.self, Pull.self,
+            Quickstart.self, Tokenize.self, FormatsProbe.self,
         ]
     }
 

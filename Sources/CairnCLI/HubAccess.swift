@@ -13,12 +13,12 @@ enum HubAccess {
 
     /// The directory that a word names: one that exists, else a repository through the cache.
     ///
-    /// A word that can be no repository is left to whoever reads the directory, whose error says
-    /// what was expected there.
+    /// A word that is not ORG/NAME[@REVISION] is left to whoever reads the directory, whose error
+    /// says what was expected there: a bare name is far more often a slip than an old repository.
     static func model(_ word: String) throws -> URL {
         let path = URL(fileURLWithPath: word)
         guard !FileManager.default.fileExists(atPath: word),
-            (try? RepositoryReference(word)) != nil
+            (try? RepositoryReference(word))?.repository.namespace != nil
         else { return path }
         let source = try HubCache(client(), report: Pull.report).resolve(word)
         if let snapshot = source.snapshot {
@@ -33,7 +33,8 @@ enum HubAccess {
         guard FileManager.default.fileExists(atPath: file.path) else { return nil }
         let json = try JSONValue.parse(contentsOf: file)
         guard let name = json["base_model_name_or_path"]?.string,
-            !FileManager.default.fileExists(atPath: name), (try? RepositoryID(name)) != nil
+            !FileManager.default.fileExists(atPath: name),
+            (try? RepositoryID(name))?.namespace != nil
         else { return nil }
         return try model(name + (json["revision"]?.string.map { "@\($0)" } ?? ""))
     }

@@ -11,7 +11,7 @@ public final class Parameters {
         package let dtype: DType
         package let dimensions: [Int]
         package let buffer: Buffer
-        package let isTrainable: Bool
+        package fileprivate(set) var isTrainable: Bool
     }
 
     package let context: Context
@@ -22,6 +22,25 @@ public final class Parameters {
     /// Names of the parameters that train, sorted.
     public var trainableNames: [String] {
         entries.filter { $0.value.isTrainable }.keys.sorted()
+    }
+
+    /// Names of the parameters in memory of their own, sorted: all but those that are only read
+    /// where the file has them.
+    public var ownedNames: [String] {
+        entries.filter { !$0.value.buffer.isBorrowed }.keys.sorted()
+    }
+
+    /// Names of all parameters, sorted.
+    public var names: [String] { entries.keys.sorted() }
+
+    /// Says whether a parameter trains; programs and optimizers made after this know it.
+    ///
+    /// - Precondition: what trains is in memory of its own.
+    package func setTrainable(_ name: String, _ isTrainable: Bool) {
+        precondition(
+            !isTrainable || !entry(name).buffer.isBorrowed, "\(name) is only read where its file is"
+        )
+        entries[name]!.isTrainable = isTrainable
     }
 
     /// The shape of a parameter.
@@ -72,15 +91,18 @@ public final class Parameters {
         numbers.withUnsafeBytes { entry.buffer.copyIn(from: $0) }
     }
 
-    /// Replaces the numbers of a parameter that trains by those of a tensor of its shape.
+    /// Replaces the numbers of a parameter in memory of its own, whether or not it trains, by
+    /// those of a tensor of its shape.
     public func set(_ name: String, to tensor: Tensor) {
         let entry = entry(name)
         precondition(
             tensor.shape.dimensions == entry.dimensions,
             "\(name) is \(entry.dimensions), got \(tensor.shape)")
-        guard tensor.dtype == .f32 else { return set(name, to: tensor.floats()) }
-        precondition(entry.isTrainable, "\(name) is frozen")
-        tensor.withBytes { entry.buffer.copyIn(from: $0) }
+        if tensor.dtype == .f32 {
+            tensor.withBytes { entry.buffer.copyIn(from: $0) }
+        } else {
+            tensor.floats().withUnsafeBytes { entry.buffer.copyIn(from: $0) }
+        }
     }
 
     package func entry(_ name: String) -> Entry {

@@ -113,7 +113,7 @@ extension HubError: CustomStringConvertible {
                 + (missing.count > 3 ? " and \(missing.count - 3) more files" : "")
                 + "; pull it again with the network on"
         case .notAModel(let word, let reason):
-            "'\(word)' is no directory and no repository: \(reason)"
+            "'\(word)' is no directory, and \(reason)"
         }
     }
 }

@@ -219,7 +219,7 @@ public struct TaskModel {
     /// Records the model: with everything that trains, or for prediction.
     public func recorded(isTraining: Bool) -> (graph: Graph, logits: Value) {
         var recorder = Recorder(
-            adapter: adapter, training: method == .full ? .everything : .adapter, seed: seed,
+            adapter: adapter, training: .names(Set(parameters.trainableNames)), seed: seed,
             drops: isTraining)
         let logits = base.model.record(&recorder)
         return (recorder.graph, logits)

@@ -7,13 +7,28 @@ import CairnGraph
 public protocol TrainableModel {
     var parameters: Parameters { get }
 
+    /// What files of this model hold and what can train: names of parameters, sorted.
+    var checkpointNames: [String] { get }
+
     /// Records the model: with everything that drops while training, or for prediction.
     func recorded(isTraining: Bool) -> (graph: Graph, logits: Value)
 }
 
-extension TaskModel: TrainableModel {}
+extension TrainableModel {
+    /// Every parameter that is in memory of its own, whether or not it trains.
+    public var checkpointNames: [String] { parameters.ownedNames }
+}
 
-/// Any model of one's own, every parameter of it trained from a seed.
+extension TaskModel: TrainableModel {
+    /// With LoRA the adapter's parameters and the head's, else all.
+    public var checkpointNames: [String] {
+        guard let adapter else { return parameters.ownedNames }
+        let head = base.model.parameters.filter(\.isHead).map(\.name)
+        return (head + adapter.parameters(of: base.model).map(\.name)).sorted()
+    }
+}
+
+/// Any model of one's own, every parameter of it started from a seed and, until frozen, trained.
 ///
 ///     let network = try Network(mlp, seed: 1, parameters: Parameters(context: context))
 public struct Network: TrainableModel {
@@ -33,7 +48,8 @@ public struct Network: TrainableModel {
     }
 
     public func recorded(isTraining: Bool) -> (graph: Graph, logits: Value) {
-        var recorder = Recorder(training: .everything, seed: seed, drops: isTraining)
+        var recorder = Recorder(
+            training: .names(Set(parameters.trainableNames)), seed: seed, drops: isTraining)
         let logits = model.record(&recorder)
         return (recorder.graph, logits)
     }

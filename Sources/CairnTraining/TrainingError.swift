@@ -16,7 +16,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badTargets(file: String, expected: Int, found: Int)
     case digestMismatch(path: String, expected: String, found: String)
     case damaged(path: String, problem: String)
-    case doesNotFit(path: String, problems: [String])
     /// What a run is given is not what it had; `key` is what `--allow` takes.
     case changed(key: String, what: String, expected: String, found: String)
     case runExists(directory: String, state: String)
@@ -29,6 +28,13 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case newerSchema(file: String, found: Int, known: Int)
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
     case badGroups([String])
+    case badFormat(path: String, found: String)
+    case ambiguousFile(path: String, found: [String])
+    case noModelFile(path: String, tried: [String])
+    case doesNotFit(path: String, problems: [String])
+    case nothingSelected(selector: String, among: [String])
+    /// A state that transformers' Trainer cannot go on from.
+    case notForTrainer(String)
 
     public var description: String {
         switch self {
@@ -56,8 +62,6 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(path): its tensors have the state digest \(found), expected \(expected), which its "
                 + "state.json states; a file of it was changed"
         case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
-        case .doesNotFit(let path, let problems):
-            "\(path) does not fit this model: " + problems.joined(separator: "; ")
         case .changed(let key, let what, let expected, let found):
             "\(what) is not what the run had: expected \(expected), found \(found); the rest of the "
                 + "run would be another one ('--allow \(key)' goes on all the same)"
@@ -86,8 +90,23 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tokenOutOfRange(let file, let line, let id, let vocabulary):
             "\(file), line \(line): token id \(id) is outside of the model's vocabulary of "
                 + "\(vocabulary); is tokenizer.json of another model?"
+        case .notForTrainer(let reason):
+            "transformers' Trainer could not go on from this run: \(reason)"
         case .badGroups(let problems):
             "the optimizer's groups do not fit the model: \(problems.joined(separator: "; "))"
+        case .badFormat(let path, let found):
+            "\(path): expected a name that ends in .safetensors, .npz, .apr, .bin or .marshal, or "
+                + "a format by name; found \(found)"
+        case .ambiguousFile(let path, let found):
+            "\(path): expected one file of that name, with or without an extension; found "
+                + found.joined(separator: " and ") + ": say which"
+        case .noModelFile(let path, let tried):
+            "\(path): expected one of \(tried.joined(separator: ", ")) there, found none"
+        case .doesNotFit(let path, let problems):
+            "\(path) does not fit this model: " + problems.joined(separator: "; ")
+        case .nothingSelected(let selector, let names):
+            "\(selector): expected a choice among the model's \(names.count) parameters, such as "
+                + "'\(names.first ?? "")', found none"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -21,7 +21,7 @@ import Testing
         let text = try metadataText([
             "zebra": ["y": 1, "x": ["b": [["d": 1, "c": 2]], "a": .null]], "apple": [2, 1],
             "special_tokens": ["custom": 1, "eos_token": "e", "bos_token": "b"],
-            "head_dim": 64, "rope_theta": 1e6, "name": "n", "model_type": "m",
+            "head_dim": 64.0, "rope_theta": 1e6, "name": "n", "model_type": "m",
         ])
 
         #expect(

@@ -200,7 +200,7 @@ import Testing
         #expect(
             sidecar(#"{\#(format),"weights_format":"npz","metadata":{},"extra":1}"#)
                 == "'extra': expected one of the keys format, weights_format, metadata, optimizer, "
-                + "found another")
+                + "schema_version, weights_sha256, weights_bytes, optimizer_groups, found another")
     }
 
     @Test func `names that cannot stand in one tree are not written`() {

@@ -73,10 +73,14 @@ import Testing
     }
 
     @Test func `a checkpoint of Cairn, its digest, and what its manifest lists`() throws {
+        let files = ["README.md", "metadata.json", "model.apr"].map {
+            CommittedFile(name: $0, size: 2, sha256: SHA256.hex(of: Data("{}".utf8)))
+        }
+        let manifest = Manifest(runID: "r", name: "best", parent: nil, files: files)
         let part = try report([
             "adapter_config.json": "{}", "adapter_model.safetensors": nil, "metadata.json": "{}",
             "training/state.json": #"{"state_digest":"abc"}"#,
-            "manifest.json": #"{"files":{"README.md":{},"metadata.json":{},"model.apr":{}}}"#,
+            "manifest.json": String(decoding: try manifest.serialized(), as: UTF8.self),
         ])
 
         #expect(part.kind == .checkpoint)

@@ -51,7 +51,7 @@ import Testing
                 == "f: byte 7: expected an encoding and no other instance variable, found '@a'")
         #expect(
             Self.refusal(stream("I", "\"", 6, "x", 7, ":", 6, "E", "T", ":", 6, "a", "0"))
-                == "f: byte 6: expected an encoding and no other instance variable, found 2")
+                == "f: byte 11: expected an encoding and no other instance variable, found 'a'")
         #expect(
             Self.refusal(stream("I", "\"", 6, "x", 6, "0", "T"))
                 == "f: byte 7: expected a symbol, found type '0'")

@@ -3,10 +3,11 @@
 
 import CairnFormats
 import Foundation
+import TestSupport
 
 /// A new directory under the system's temporary one, removed at the end of `body`.
 func withScratchDirectory<Result>(_ body: (URL) throws -> Result) throws -> Result {
-    let url = FileManager.default.temporaryDirectory
+    let url = ScratchPlace.url
         .appendingPathComponent("cairn-formats-\(UUID().uuidString)", isDirectory: true)
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
     defer { try? FileManager.default.removeItem(at: url) }

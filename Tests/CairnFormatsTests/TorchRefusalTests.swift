@@ -104,6 +104,11 @@ import Testing
             P.tensor(4, offset: 0, sizes: [-1], strides: [1]),
             "expected a storage, an offset, sizes and strides of a tensor, found other arguments"
         ),
+        (
+            P.tensor(4, offset: 0, sizes: [.max, .max, .max, 0], strides: [1, 1, 1, 1]),
+            "expected at most the 4 elements of its storage, "
+                + "found sizes [2147483647, 2147483647, 2147483647, 0]"
+        ),
     ]
 
     @Test(arguments: views.indices)

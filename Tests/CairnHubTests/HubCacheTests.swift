@@ -294,6 +294,18 @@ import Testing
         #expect(reason.contains("unreachable"))
     }
 
+    @Test func `a name that leads nowhere is not waited for`() {
+        hub.before = { _, _ in
+            throw TransportFailure(reason: "no such host", isUnconnected: true)
+        }
+        let sentence = sentence { try resolve("checkpoints/bset") }
+        #expect(
+            sentence.hasPrefix("'checkpoints/bset' is no directory, and GET https://hub.example/"),
+            "\(sentence)")
+        #expect(sentence.hasSuffix("no answer (no such host)"), "\(sentence)")
+        #expect(hub.requests.count == 1)
+    }
+
     @Test func `an answer that is no is believed, whatever the cache holds`() throws {
         _ = try pull()
         hub.before = { _, _ in
@@ -327,9 +339,10 @@ import Testing
     @Test func `a word that is neither says what it lacks`() throws {
         #expect(
             sentence { try resolve("./no/such") }
-                == "'./no/such' is no directory and no repository: './no/such' is no repository: "
+                == "'./no/such' is no directory, and './no/such' is no repository: "
                 + "expected ORG/NAME")
         try directory.write(["file": ""])
-        #expect(sentence { try resolve(directory.file("file").path) }.hasSuffix("it is a file"))
+        #expect(
+            sentence { try resolve(directory.file("file").path) }.hasSuffix("a file is no model"))
     }
 }

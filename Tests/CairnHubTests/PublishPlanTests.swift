@@ -12,7 +12,7 @@ import Testing
 
     static func plan(
         _ files: [String: String], base: String? = nil, include: [String] = [],
-        home: String = "/home/alice"
+        home: String = "/users/alice"
     ) throws -> (PublishPlan, TemporaryDirectory) {
         let directory = try TemporaryDirectory().write(files)
         var options = PublishOptions()
@@ -152,7 +152,7 @@ import Testing
     }
 
     @Test func `a snapshot of the cache tells its own name and commit`() throws {
-        let base = "/home/alice/hub/models--Qwen--Qwen2/snapshots/\(Self.commit)"
+        let base = "/users/alice/hub/models--Qwen--Qwen2/snapshots/\(Self.commit)"
         let (plan, directory) = try Self.plan([
             "adapter_config.json": "{\"base_model_name_or_path\":\"\(base)\",\"revision\":null}"
         ])
@@ -209,16 +209,16 @@ import Testing
     // MARK: Paths and state elsewhere
 
     static let leaks: [(String, String, String)] = [
-        ("config.json", "{\"a\":{\"b\":[1,\"see /home/alice/x\"]}}", "config.json, $.a.b[1]"),
-        ("config.json", "{\"a\":\"\\/home\\/alice\"}", "config.json, $.a"),
-        ("config.json", "{\"/home/alice/x\":1}", "config.json, a key of $"),
-        ("README.md", "one\ntwo (/home/alice)\n", "README.md, line 2"),
-        ("chat_template.jinja", "/home/alice/", "chat_template.jinja, line 1"),
+        ("config.json", "{\"a\":{\"b\":[1,\"see /users/alice/x\"]}}", "config.json, $.a.b[1]"),
+        ("config.json", "{\"a\":\"\\/users\\/alice\"}", "config.json, $.a"),
+        ("config.json", "{\"/users/alice/x\":1}", "config.json, a key of $"),
+        ("README.md", "one\ntwo (/users/alice)\n", "README.md, line 2"),
+        ("chat_template.jinja", "/users/alice/", "chat_template.jinja, line 1"),
         (
-            "model.safetensors", "\u{10}\0\0\0\0\0\0\0{\"/home/alice/x\"}",
+            "model.safetensors", "\u{10}\0\0\0\0\0\0\0{\"/users/alice/x\"}",
             "model.safetensors, byte 10"
         ),
-        ("model.apr", "APR /home/alice ", "model.apr, byte 4"),
+        ("model.apr", "APR /users/alice ", "model.apr, byte 4"),
     ]
 
     @Test(arguments: leaks)
@@ -228,14 +228,14 @@ import Testing
         let files = Self.weights.merging([name: text]) { a, _ in a }
         let sentence = sentence { try Self.plan(files) }
         #expect(
-            sentence == "\(place): '/home/alice' is a path of this machine; "
+            sentence == "\(place): '/users/alice' is a path of this machine; "
                 + "take it out before publishing")
     }
 
     static let innocents: [(String, String)] = [
-        ("README.md", "/home/alicea and x/home/alice and /home/bob and ~alice"),
-        ("vocab.json", "{\"/home/alice\":1}"), ("merges.txt", "/home/alice x"),
-        ("model.safetensors", "\u{8}\0\0\0\0\0\0\0{\"a\":1}  /home/alice "),
+        ("README.md", "/users/alicea and x/users/alice and /users/bob and ~alice"),
+        ("vocab.json", "{\"/users/alice\":1}"), ("merges.txt", "/users/alice x"),
+        ("model.safetensors", "\u{8}\0\0\0\0\0\0\0{\"a\":1}  /users/alice "),
     ]
 
     @Test(arguments: innocents)
@@ -259,12 +259,13 @@ import Testing
 
     // MARK: The manifest
 
-    static func manifest(_ files: [String: String]) -> String {
+    static func manifest(_ files: [String: String]) throws -> String {
         let entries = files.map { name, text in
-            "\"\(name)\":{\"size\":\(text.utf8.count),\"sha256\":"
-                + "\"\(SHA256.hex(of: Data(text.utf8)))\"}"
+            CommittedFile(
+                name: name, size: text.utf8.count, sha256: SHA256.hex(of: Data(text.utf8)))
         }
-        return "{\"run_id\":\"r\",\"files\":{\(entries.sorted().joined(separator: ","))}}"
+        let manifest = Manifest(runID: "r", name: "best", parent: nil, files: entries)
+        return String(decoding: try manifest.serialized(), as: UTF8.self)
     }
 
     @Test func `the manifest lists what is published as it is published`() throws {
@@ -273,19 +274,21 @@ import Testing
             "adapter_model.safetensors": "weights", "training/state.json": "{}",
         ]
         let (plan, directory) = try Self.plan(
-            files.merging(["manifest.json": Self.manifest(files)]) { a, _ in a },
+            files.merging(["manifest.json": try Self.manifest(files)]) { a, _ in a },
             base: "Qwen/Qwen2")
         withExtendedLifetime(directory) {}
 
         let json = try JSONValue.parse(Data(Self.text(plan, "manifest.json").utf8), file: "")
-        let listed = try #require(json["files"]?.object)
-        #expect(listed.keys == ["adapter_config.json", "adapter_model.safetensors"])
-        for (name, entry) in listed {
-            let file = try #require(plan.files.first { $0.path == name })
-            #expect(entry["sha256"]?.string == file.sha256)
-            #expect(entry["size"]?.integer == file.size)
+        let manifest = try Manifest(json, file: "manifest.json")
+        #expect(
+            manifest.files.map(\.name) == ["adapter_config.json", "adapter_model.safetensors"])
+        for listed in manifest.files {
+            let file = try #require(plan.files.first { $0.path == listed.name })
+            #expect(listed.sha256 == file.sha256)
+            #expect(listed.size == file.size)
         }
-        #expect(json["run_id"] == "r")
+        #expect(manifest.runID == "r")
+        #expect(manifest.name == "best")
     }
 
     @Test func `a file that is not the one of the manifest is refused, an edited card is not`() {
@@ -293,7 +296,7 @@ import Testing
         func published(_ change: [String: String]) -> String {
             sentence {
                 try Self.plan(
-                    files.merging(["manifest.json": Self.manifest(files)]) { a, _ in a }
+                    files.merging(["manifest.json": try Self.manifest(files)]) { a, _ in a }
                         .merging(change) { _, b in b })
             }
         }
@@ -301,6 +304,22 @@ import Testing
         #expect(published(["README.md": "a better card"]).hasPrefix("no error"))
         let refusal = published(["model.safetensors": "Weights"])
         #expect(refusal.contains("model.safetensors changed: expected SHA-256"), "\(refusal)")
+    }
+
+    @Test func `a manifest that was edited is refused, another tool's is a file like any other`()
+        throws
+    {
+        let files = ["model.safetensors": "weights"]
+        let edited = try Self.manifest(files).replacingOccurrences(of: "best", with: "worst")
+        let refusal = sentence {
+            try Self.plan(files.merging(["manifest.json": edited]) { a, _ in a })
+        }
+        #expect(refusal.contains("manifest.json: sha256: expected"), "\(refusal)")
+
+        let (plan, directory) = try Self.plan(
+            files.merging(["manifest.json": "{\"files\":[]}"]) { a, _ in a })
+        withExtendedLifetime(directory) {}
+        #expect(try Self.text(plan, "manifest.json") == "{\"files\":[]}")
     }
 
     @Test func `a file that changes after the plan is not sent`() throws {

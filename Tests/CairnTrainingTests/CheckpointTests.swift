@@ -135,6 +135,7 @@ import Testing
     ) throws {
         let (golden, job) = try Self.trained("qwen2", FineTuneTests.methods[0].1)
         let before = try Data(contentsOf: golden.best.appendingPathComponent("manifest.json"))
+        let found = try FileManager.default.contentsOfDirectory(atPath: golden.options.output.path)
         let model = job.tuner.model
         var numbers = model.parameters.tensor("score.weight").floats()
         numbers[7] = bad
@@ -153,7 +154,7 @@ import Testing
         #expect(
             try Data(contentsOf: golden.best.appendingPathComponent("manifest.json")) == before)
         let names = try FileManager.default.contentsOfDirectory(atPath: golden.options.output.path)
-        #expect(names.sorted() == ["best", "epoch-1", "latest", "training"])
+        #expect(names.sorted() == found.sorted())
         _ = try Checkpoint(contentsOf: golden.best, context: try Context(threads: 1))
     }
 

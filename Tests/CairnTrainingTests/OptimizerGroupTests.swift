@@ -1,57 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Parameter groups: who is in which, and what a state says of them.
 
-import CairnEngine
 import CairnFormats
-import CairnGraph
 import CairnModels
 import CairnTensor
 import CairnTraining
-import TestSupport
 import Testing
-
-/// A stack of two layers, its parameters `0.weight`, `0.bias`, `2.weight` and `2.bias`, on one batch.
-struct SmallRun {
-    let parameters: Parameters
-    let program: Program
-    let batch: Batch
-
-    init(seed: UInt64 = 1) throws {
-        let model = Sequential(inputs: 3) {
-            Dense(4)
-            Activate(.tanh)
-            Dense(2)
-        }
-        parameters = Parameters(context: try Context(threads: 1))
-        for specification in model.parameters {
-            try parameters.addTrainable(
-                specification.name, specification.initialTensor(seed: seed))
-        }
-        var recorder = Recorder(training: .everything)
-        let y = model.record(&recorder)
-        program = try Program(
-            recorder.graph, outputs: [], loss: (.squaredError, y), differentiates: true,
-            parameters: parameters)
-        var batch = Batch(features: [1, 2, 3, -1, 0.5, 2], rows: 2)
-        batch.valueTargets = [0.5, -0.5, 1, 2]
-        self.batch = batch
-    }
-
-    func train(_ optimizer: Optimizer, steps: Int, learningRate: Double = 0.1) throws {
-        for _ in 0..<steps {
-            program.zeroGradients()
-            try program.run(batch)
-            try optimizer.update(gradientsOf: program, learningRate: learningRate)
-        }
-    }
-
-    var numbers: [String: [Float]] {
-        Dictionary(
-            uniqueKeysWithValues: parameters.trainableNames.map {
-                ($0, parameters.tensor($0).floats())
-            })
-    }
-}
 
 @Suite struct OptimizerGroupTests {
     static let rules: [UpdateRule] = [

@@ -76,7 +76,7 @@ import Testing
         var expected = PathContext(epoch: 0, step: 2, monitor: 2.5)
         (expected.epochLoss, expected.validationLoss, expected.improved) = (2.5, 4, true)
         #expect(seen.value == [expected] && seen.value[0].nextEpoch == 1)
-        #expect(run.exists("%{epoch}.bin"))
+        #expect(run.exists("%{epoch}.bin") && run.exists("checkpoints.json"))
     }
 
     @Test func `T7 a metric of one's own is monitored where more is better`() throws {

@@ -127,3 +127,13 @@ import Testing
         #expect(Pipeline { _ in [1] }.count == nil)
     }
 }
+
+#if os(macOS) || os(Linux)
+    extension TrainerPipelineTests {
+        @Test func `L8 stages without a size are a fault of the program`() async {
+            await #expect(processExitsWith: .failure) { _ = Pipeline([1]).prefetch(0) }
+            await #expect(processExitsWith: .failure) { _ = Pipeline([1]).batch(0) }
+            await #expect(processExitsWith: .failure) { _ = Pipeline([1]).take(-1) }
+        }
+    }
+#endif

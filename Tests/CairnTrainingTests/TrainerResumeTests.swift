@@ -55,6 +55,16 @@ import Testing
         #expect(report.startEpoch == 2 && report.steps == 3 && report.stepsRan == 2)
     }
 
+    @Test func `a trainer that resumes is a trainer of its own`() throws {
+        let run = try ScriptedRun()
+        let path = try checkpoint(in: run.folder)
+
+        let resuming = run.trainer.resuming(from: .path(path))
+
+        #expect(try resuming.fitReport(Feed([1])) { $0.epochs = 3 }.startEpoch == 2)
+        #expect(try run.trainer.fitReport(Feed([1])).startEpoch == 0)
+    }
+
     @Test func `R2 stale epochs go on counting`() throws {
         let run = try ScriptedRun()
         var metadata = Self.foreign

@@ -68,13 +68,13 @@ final class ScriptedLearner: Learner {
         return [url]
     }
 
-    func read(_ url: URL) throws -> ReadCheckpoint {
+    func read(_ url: URL, withOptimizer: Bool) throws -> ReadCheckpoint {
         let data = try Data(contentsOf: url)
         let json = try JSONValue.parse(data.dropFirst(5), file: url.path)
         let bits = UInt64(bitPattern: Int64(json["weight"]!.integer!))
         return ReadCheckpoint(
             metadata: json["metadata"]!.object!, hasOptimizer: json["optimizer"]!.bool!
-        ) { [self] withOptimizer in
+        ) { [self] in
             weight = Double(bitPattern: bits)
             if withOptimizer { step = json["step"]!.integer! }
             loads.append(url)

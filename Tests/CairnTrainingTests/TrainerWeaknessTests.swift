@@ -105,7 +105,7 @@ import Testing
             $0.resumeFrom = .path(folder.file("latest"))
         }
         let digest = trainer.learner.stateDigest
-        try trainer.learner.read(folder.file("latest")).apply(true)
+        try trainer.learner.read(folder.file("latest"), withOptimizer: true).apply()
 
         #expect(trainer.learner.stateDigest == digest && trainer.learner.step == 12)
     }

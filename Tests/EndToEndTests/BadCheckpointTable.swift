@@ -103,6 +103,9 @@ extension BadInput {
         BadInput("nothing to evaluate on", .wrongUse, says: "--data", "missing") {
             ["evaluate", $0.checkpoint.path]
         },
+        BadInput("no rows of each confusion", .wrongUse, says: "--errors", "at least 1", "'0'") {
+            $0.evaluate("--errors", "0")
+        },
     ]
 
     /// A prediction with a good checkpoint that `spoil` damages.

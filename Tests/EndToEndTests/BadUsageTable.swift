@@ -19,6 +19,19 @@ extension BadInput {
         },
         BadInput("two models", .wrongUse, says: "MODEL", "other") { $0.finetune("other") },
 
+        BadInput("one file to convert", .wrongUse, says: "IN OUT", "a.apr") { _ in
+            ["convert", "a.apr"]
+        },
+        BadInput("an output of no format", .wrongUse, says: "b.xyz", "--format") { _ in
+            ["convert", "a.apr", "b.xyz"]
+        },
+        BadInput("an unknown format", .wrongUse, says: "--format", "marshal", "'gguf'") { _ in
+            ["convert", "a.apr", "b", "--format", "gguf"]
+        },
+        BadInput("a format against the name", .wrongUse, says: "apr", "b.npz", "says npz") { _ in
+            ["convert", "a.apr", "b.npz", "--format", "apr"]
+        },
+
         // MARK: Flags
         BadInput("a misspelt flag", .wrongUse, says: "'--epoch'", "did you mean '--epochs'") {
             $0.finetune(without: "--epochs", then: ["--epoch", "3"])
@@ -46,6 +59,30 @@ extension BadInput {
         },
         BadInput("an unknown task", .wrongUse, says: "--task", "classify", "'summarize'") {
             $0.finetune(without: "--task", then: ["--task", "summarize"])
+        },
+
+        // MARK: The Hub
+        BadInput("a bare name to publish to", .wrongUse, says: "ORG/NAME", "'model'") { _ in
+            ["publish", "model", "model"]
+        },
+        BadInput("a name that is none to publish to", .wrongUse, says: "'me/a b'", "letters") { _ in
+            ["publish", "model", "me/a b"]
+        },
+        BadInput("a base that is a path", .wrongUse, says: "'/model'", "ORG/NAME") { _ in
+            ["publish", "model", "me/model", "--base-model", "/model"]
+        },
+        BadInput("a branch that is none", .wrongUse, says: "'../x'", "branch") { _ in
+            ["publish", "model", "me/model", "--revision", "../x"]
+        },
+        BadInput("a commit without a title", .wrongUse, says: "--message", "empty") { _ in
+            ["publish", "model", "me/model", "--message", " "]
+        },
+        BadInput("nothing to pull", .wrongUse, says: "ORG/NAME", "none") { _ in ["pull"] },
+        BadInput("a name that is none to pull", .wrongUse, says: "'a/b/c'", "ORG/NAME") { _ in
+            ["pull", "a/b/c"]
+        },
+        BadInput("no directory to publish", .failed, says: "list", "/out") {
+            ["publish", $0.output.path, "me/model", "--dry-run"]
         },
 
         // MARK: Values

@@ -131,6 +131,28 @@ struct FinishedRun: Sendable {
         #expect(abs(try #require(document["log_loss"]?.number) - loss) <= 1e-5 * max(1, loss))
         #expect(document["confidence_intervals_95"]?["resamples"]?.integer == 1000)
         #expect(result.errors.contains("weighted mean"))
+        #expect(document["errors"] == nil)
+    }
+
+    @Test func `evaluate shows rows of the confusions when asked`() throws {
+        let result = try CairnProcess.run(
+            [
+                "evaluate", run.best.path, "--data", run.testData.path, "--errors", "2", "--json",
+            ], in: run.job.url)
+
+        #expect(result.exitCode == 0, "\(result.errors)")
+        let document = try JSONValue.parse(Data(result.output.utf8), file: "evaluate")
+        let groups = try #require(document["errors"]?.array)
+        let confusions = try #require(document["top_confusions"]?.array)
+        #expect(groups.map { $0["count"] } == confusions.map { $0["count"] })
+        for group in groups {
+            let rows = try #require(group["rows"]?.array)
+            #expect(rows.count == min(2, group["count"]?.integer ?? 0))
+            for row in rows {
+                let line = try #require(row["line"]?.integer)
+                #expect(result.errors.contains("  line \(line)  "))
+            }
+        }
     }
 
     @Test func `predict labels the rows as evaluate counts them`() throws {

@@ -20,7 +20,7 @@ package struct FuzzTarget: Sendable {
 
     package static let all: [FuzzTarget] = [
         .json, .safetensors, .safetensorsShards, .zip, .npy, .npz, .marshal, .mlxRuby, .torch,
-        .pickle, .tokenizer, .corpus,
+        .pickle, .apr, .aprVersion1, .manifest, .tensorFile, .tokenizer, .corpus,
     ]
 }
 

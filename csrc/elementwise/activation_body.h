@@ -30,7 +30,9 @@ CAIRN_INLINE v16 activate(cairn_activation function, v16 x, v16 *slope) {
     }
     case CAIRN_ACTIVATION_RELU:
         *slope = v16_select(x > v16_zero(), one, v16_select(x == x, v16_zero(), x));
-        return v16_select(x < v16_zero(), v16_zero(), x);
+        // The sum flushes a denormal, as arithmetic does everywhere. A bare choice between x and 0
+        // would keep it, but for the instruction sets that have a maximum for it, which flush it.
+        return v16_select(x < v16_zero(), v16_zero(), x + v16_zero());
     case CAIRN_ACTIVATION_TANH:
         return v16_tanh(x, slope);
     }

@@ -11,6 +11,7 @@ struct Evaluate: Command {
     static let example = "cairn evaluate checkpoints/best --data test.jsonl --json"
     static let flags = [
         Flag("--data", "FILE", "labelled rows: JSONL, CSV or TSV; of a split column, test"),
+        Flag("--errors", "N", "shows N rows of each of the most frequent confusions"),
         Flag("--base", "DIR", "the base model, where adapter_config.json does not lead to it"),
         Flag("--precision", "KIND", "bf16 or fp32; as in training"),
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
@@ -21,21 +22,29 @@ struct Evaluate: Command {
 
     private let arguments: Arguments
     private let file: URL
+    private let shownErrors: Int?
 
     init(_ arguments: Arguments) throws {
         self.arguments = arguments
         file = URL(fileURLWithPath: try arguments.required("--data"))
+        shownErrors = try arguments.integer("--errors", atLeast: 1)
     }
 
     func run() throws {
         let predictor = try Predictor(arguments)
-        let data = try predictor.inference.labelledRows(file)
+        let corpus = try predictor.inference.labelledCorpus(file)
+        let data = try predictor.inference.labelledRows(corpus)
         let evaluation = try predictor.evaluate(data)
         let intervals = evaluation.metrics?.intervals()
-        Terminal.error(evaluation.table(intervals: intervals))
-        if arguments.has("--json") {
-            try JSONValue.object(evaluation.document(intervals: intervals)).printed()
+        let groups = shownErrors.map {
+            evaluation.errorGroups(data.targets, examples: corpus.examples, limit: $0)
         }
+        for group in groups ?? [] { Terminal.error(group.lines() + "\n") }
+        Terminal.error(evaluation.table(intervals: intervals))
+        guard arguments.has("--json") else { return }
+        var document = evaluation.document(intervals: intervals)
+        if let groups { document["errors"] = .array(groups.map(\.document)) }
+        try JSONValue.object(document).printed()
     }
 }
 

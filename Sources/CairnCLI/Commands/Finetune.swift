@@ -13,29 +13,33 @@ struct Finetune: Command {
         """
     static let flags =
         [
-        Flag("--task", "classify", "what to learn; classify is the one there is"),
-        Flag(
-            "--problem", "KIND", standard: "single-label",
-            "single-label, multi-label or regression"),
-        Flag("--data", "FILE", "training rows: JSONL, CSV or TSV; a split column is obeyed"),
-        Flag("--eval-data", "FILE", "validation rows"),
-        Flag("--test-data", "FILE", "rows that the best checkpoint is judged on at the end"),
-        Flag("--output", "DIR", short: "-o", "where checkpoints go"),
-        Flag("--model-size", "SIZE", "as 0.5B: refused when config.json disagrees"),
-        Flag("--method", "METHOD", standard: "lora", "lora, or full: every parameter"),
-        Flag("--rank", "R", standard: "16", "rank of the LoRA pairs"),
-        Flag("--alpha", "A", standard: "32", "LoRA scaling is alpha / rank"),
-        Flag(switch: "--use-rslora", "scale by alpha / sqrt(rank)"),
-        Flag(switch: "--use-dora", "learn magnitude and direction apart"),
-        Flag(
-            "--target-modules", "NAMES", standard: "all-linear",
-            "layer names with commas between, or all-linear"),
-        Flag("--dropout", "P", standard: "0", "dropout before the LoRA pairs"),
-        Flag(
-            "--max-length", "TOKENS", standard: "512", "longer rows lose their ends"),
-        Flag("--val-split", "SHARE", standard: "0.2", "rows taken for validation without a file"),
-        Flag("--base-model", "ID", "the base's Hub id, for adapter_config.json and the card"),
-    ] + settingFlags + RunFlags.saving + RunFlags.running
+            Flag("--task", "classify", "what to learn; classify is the one there is"),
+            Flag(
+                "--problem", "KIND", standard: "single-label",
+                "single-label, multi-label or regression"),
+            Flag("--data", "FILE", "training rows: JSONL, CSV or TSV; a split column is obeyed"),
+            Flag("--eval-data", "FILE", "validation rows"),
+            Flag("--test-data", "FILE", "rows that the best checkpoint is judged on at the end"),
+            Flag("--output", "DIR", short: "-o", "where checkpoints go"),
+            Flag("--model-size", "SIZE", "as 0.5B: refused when config.json disagrees"),
+            Flag("--method", "METHOD", standard: "lora", "lora, or full: every parameter"),
+            Flag("--rank", "R", standard: "16", "rank of the LoRA pairs"),
+            Flag("--alpha", "A", standard: "32", "LoRA scaling is alpha / rank"),
+            Flag(switch: "--use-rslora", "scale by alpha / sqrt(rank)"),
+            Flag(switch: "--use-dora", "learn magnitude and direction apart"),
+            Flag(
+                "--target-modules", "NAMES", standard: "all-linear",
+                "layer names with commas between, or all-linear"),
+            Flag("--dropout", "P", standard: "0", "dropout before the LoRA pairs"),
+            Flag(
+                "--max-length", "TOKENS", standard: "512", "longer rows lose their ends"),
+            Flag(
+                "--val-split", "SHARE", standard: "0.2", "rows taken for validation without a file"),
+            Flag(
+                "--from-trainer", "DIR",
+                "go on from a checkpoint-N of transformers' Trainer; its adapter settings hold"),
+            Flag("--base-model", "ID", "the base's Hub id, for adapter_config.json and the card"),
+        ] + settingFlags + RunFlags.saving + RunFlags.running
 
     /// What the trajectory depends on, besides model, rows and method.
     static let settingFlags = [
@@ -48,6 +52,9 @@ struct Finetune: Command {
         Flag("--cycles", "N", "starts of --schedule cosine-restarts, which needs it"),
         Flag("--min-rate", "SHARE", standard: "0", "rate at the end, as a share of the peak"),
         Flag("--warmup", "SHARE", standard: "0.1", "share of the steps over which the rate rises"),
+        Flag(
+            "--decay-scope", "SCOPE", standard: "all",
+            "all, or matrices: not biases and norms"),
         Flag("--weight-decay", "WD", standard: "0.01", "decoupled weight decay"),
         Flag("--clip", "NORM", standard: "1.0", "largest gradient norm; none never clips"),
         Flag("--batch-size", "ROWS", standard: "16", "rows per optimizer step"),
@@ -171,6 +178,8 @@ struct Finetune: Command {
             ?? settings.warmup
         settings.weightDecay =
             try arguments.number("--weight-decay", "at least 0") { $0 >= 0 } ?? settings.weightDecay
+        settings.decayScope =
+            try arguments.choice("--decay-scope", DecayScope.self) ?? settings.decayScope
         if arguments.string("--clip") == "none" {
             settings.clip = nil
         } else if let clip = try arguments.number("--clip", "a positive number or none", { $0 > 0 })
@@ -181,7 +190,8 @@ struct Finetune: Command {
             try arguments.choice("--class-weights", ClassWeights.self) ?? settings.classWeights
         settings.precision =
             try arguments.choice("--precision", Precision.self) ?? settings.precision
-        settings.seed = try arguments.integer("--seed", atLeast: 0).map { UInt64($0) } ?? settings.seed
+        settings.seed =
+            try arguments.integer("--seed", atLeast: 0).map { UInt64($0) } ?? settings.seed
         settings.monitor =
             try arguments.choice("--monitor", MonitoredFigure.self) ?? settings.monitor
         settings.minimumDelta =
@@ -228,7 +238,22 @@ struct Finetune: Command {
     }
 
     func run() throws {
-        let job = try FineTuneJob(options)
+        let own = [
+            "--method", "--rank", "--alpha", "--use-rslora", "--use-dora", "--target-modules",
+            "--dropout", "--decay-scope",
+        ]
+        if arguments.has("--from-trainer"), let flag = own.first(where: arguments.has) {
+            throw arguments.usage("\(flag) is what --from-trainer's checkpoint says")
+        }
+        guard let directory = arguments.url("--from-trainer") else {
+            return try RunDesk(arguments).run(try FineTuneJob(options))
+        }
+        let checkpoint = try TransformersCheckpoint(contentsOf: directory)
+        var options = options
+        options.method = checkpoint.adapter.map { .lora($0.configuration) } ?? .full
+        // The Trainer decays no bias and no norm.
+        options.settings.decayScope = .matrices
+        let job = try FineTuneJob(options, start: .transformers(checkpoint))
         try RunDesk(arguments).run(job)
     }
 }

@@ -44,6 +44,8 @@ private struct Inspection {
     var remarks: [String] = []
     /// Of a directory.
     var report: DirectoryReport?
+    /// Of a checkpoint: computed from its tensors when no file is missing, else as it is stated.
+    var stateDigest: String?
 
     init(_ url: URL) throws {
         var isDirectory: ObjCBool = false
@@ -53,9 +55,17 @@ private struct Inspection {
             let report = try DirectoryReport(url)
             self.report = report
             kind = report.kind.rawValue
+            stateDigest =
+                report.kind == .checkpoint && report.missing.isEmpty
+                ? try ResumableRun(contentsOf: url).saved.stateDigest : report.stateDigest
             try report.weights.map { try read(TensorFile(contentsOf: $0)) }
             if let description = report.description {
-                metadata = try JSONValue.parse(contentsOf: description)
+                let json = try JSONValue.parse(contentsOf: description, allowNonFinite: true)
+                let (value, places) = json.withoutNonFinite()
+                metadata = value
+                remarks += places.map {
+                    "\(description.lastPathComponent): '\($0)' is not finite and is shown as null"
+                }
             }
         } else if let header = try APRVersion1(ifAt: url) {
             kind = "apr_v1"
@@ -88,7 +98,7 @@ private struct Inspection {
             document["missing"] = strings(report.missing)
             if report.kind == .run { document["checkpoints"] = strings(report.checkpoints) }
             if report.kind == .checkpoint {
-                document["state_digest"] = report.stateDigest.map { .string($0) } ?? .null
+                document["state_digest"] = stateDigest.map { .string($0) } ?? .null
             }
         }
         return .object(document)
@@ -99,7 +109,7 @@ private struct Inspection {
     var text: String {
         var lines = [kind]
         if let report {
-            if let digest = report.stateDigest { lines.append("state digest \(digest)") }
+            if let digest = stateDigest { lines.append("state digest \(digest)") }
             lines += report.checkpoints.map { "checkpoint \($0)" }
             lines += report.missing.map { "missing \($0)" }
         }

@@ -34,8 +34,10 @@ struct Resume: Command {
     func run() throws {
         let source = URL(fileURLWithPath: arguments.positionals[0])
         let point = try ResumableRun.found(at: source, note: { Terminal.error("note: \($0)") })
-        let output =
-            arguments.url("--output") ?? point.runDirectory(namedBy: source)
+        guard let output = arguments.url("--output") ?? point.runDirectory else {
+            throw arguments.usage(
+                "\(source.path) is a single file; --output must name the run's directory")
+        }
         var options = try point.options(output: output)
         try arguments.relocate(&options)
         options.settings.epochs =

@@ -150,7 +150,9 @@ enum APRMetadata {
         value.number.map { "\($0)" } ?? value.kind
     }
 
+    /// The value in the one form that it is written in: `8.0` for a count is 8.
     private static func ordered(_ value: JSONValue, _ kind: Kind) -> JSONValue {
+        if case .count = kind { return value.integer.map { JSONValue($0) } ?? value }
         guard case .object(let keys) = kind, case .object(let object) = value else { return value }
         var result = JSONObject()
         for key in keys { result[key] = object[key].map(sorted) }

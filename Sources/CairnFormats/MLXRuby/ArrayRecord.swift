@@ -126,10 +126,17 @@ extension PayloadCodec {
 // MARK: Writing
 
 extension PayloadCodec {
-    func record(of tensor: Tensor, at place: String) throws(FormatError) -> Value {
+    /// The name of the tensor's type.
+    @discardableResult
+    func checkType(of tensor: Tensor, at place: String) throws(FormatError) -> String {
         guard let name = ArrayRecord.names.first(where: { $0.dtype == tensor.dtype })?.name else {
             throw failure(place, "a type that mlx-ruby's records have", tensor.dtype.rawValue)
         }
+        return name
+    }
+
+    func record(of tensor: Tensor, at place: String) throws(FormatError) -> Value {
+        let name = try checkType(of: tensor, at: place)
         let dimensions = tensor.shape.dimensions
         var index = 0
         let values = try lists(of: tensor, dimensions[...], &index, at: place)

@@ -28,6 +28,8 @@ public struct MLXRubyCheckpoint: Sendable {
     public var tensors: [String: Tensor]
     public var metadata: JSONObject
     public var optimizer: MLXRubyOptimizer?
+    /// What Cairn adds, which mlx-ruby does not look at; its keys are among `additionKeys`.
+    public var additions = JSONObject()
 
     public init(
         tensors: [String: Tensor], metadata: JSONObject = JSONObject(),
@@ -37,6 +39,11 @@ public struct MLXRubyCheckpoint: Sendable {
         self.metadata = metadata
         self.optimizer = optimizer
     }
+
+    /// Members beside those of mlx-ruby that either form may have.
+    package static let additionKeys = [
+        "schema_version", "weights_sha256", "weights_bytes", "optimizer_groups",
+    ]
 
     static let marshalFormat = "mlx_dsl_checkpoint_v1"
     static let nativeFormat = "mlx_dsl_checkpoint_v2_native"
@@ -78,7 +85,7 @@ extension MLXRubyCheckpoint {
     package init(payload: MarshalValue, file: String) throws(FormatError) {
         let codec = PayloadCodec<MarshalValue>(file: file)
         let parts = try codec.members(payload, at: "")
-        try codec.checkKeys(parts, ["format", "model", "metadata", "optimizer"])
+        additions = try codec.additions(parts, to: ["format", "model", "metadata", "optimizer"])
         try codec.check(parts, "format", is: Self.marshalFormat)
         guard let model = parts["model"] else { throw codec.failure("model", "it", "none") }
         tensors = try codec.tensors(in: model)
@@ -90,18 +97,30 @@ extension MLXRubyCheckpoint {
     public init(
         weights url: URL, format: WeightsFormat, requiresSidecar: Bool = true
     ) throws(FormatError) {
-        switch format {
-        case .npz: tensors = try NPZFile(contentsOf: url).tensors()
-        case .safetensors: tensors = try SafetensorsFile(contentsOf: url).tensors
-        }
+        let tensors =
+            switch format {
+            case .npz: try NPZFile(contentsOf: url).tensors()
+            case .safetensors: try SafetensorsFile(contentsOf: url).tensors
+            }
         let sidecar = Self.sidecarURL(ofWeights: url)
-        metadata = JSONObject()
         guard requiresSidecar || FileManager.default.fileExists(atPath: sidecar.path) else {
+            self.init(tensors: tensors)
             return
         }
-        let codec = PayloadCodec<JSONValue>(file: sidecar.path)
-        let parts = try codec.members(try JSONValue.parse(contentsOf: sidecar), at: "")
-        try codec.checkKeys(parts, ["format", "weights_format", "metadata", "optimizer"])
+        try self.init(
+            tensors: tensors, sidecar: try JSONValue.parse(contentsOf: sidecar),
+            file: sidecar.path, format: format)
+    }
+
+    /// Takes the weights of the native form together with a sidecar that was read already.
+    package init(
+        tensors: [String: Tensor], sidecar: JSONValue, file: String, format: WeightsFormat
+    ) throws(FormatError) {
+        self.tensors = tensors
+        let codec = PayloadCodec<JSONValue>(file: file)
+        let parts = try codec.members(sidecar, at: "")
+        additions = try codec.additions(
+            parts, to: ["format", "weights_format", "metadata", "optimizer"])
         try codec.check(parts, "format", is: Self.nativeFormat)
         try codec.check(parts, "weights_format", is: format.rawValue)
         metadata = try codec.metadata(parts)
@@ -110,12 +129,20 @@ extension MLXRubyCheckpoint {
 }
 
 extension PayloadCodec {
-    fileprivate func checkKeys(
-        _ parts: [String: Value], _ known: [String]
-    ) throws(FormatError) {
+    /// The members that are not `known`, which must be Cairn's.
+    fileprivate func additions(
+        _ parts: [String: Value], to known: [String]
+    ) throws(FormatError) -> JSONObject {
+        let added = MLXRubyCheckpoint.additionKeys
+        var additions = JSONObject()
         for key in parts.keys.sorted() where !known.contains(key) {
-            throw failure(key, "one of the keys \(known.joined(separator: ", "))", "another")
+            guard added.contains(key) else {
+                let keys = (known + added).joined(separator: ", ")
+                throw failure(key, "one of the keys \(keys)", "another")
+            }
+            additions[key] = try json(parts[key]!, at: key)
         }
+        return additions
     }
 
     fileprivate func check(
@@ -144,19 +171,12 @@ extension PayloadCodec {
 // MARK: Writing
 
 extension MLXRubyCheckpoint {
-    /// Writes the Marshal form.
+    /// Streams the Marshal form into `sink`, tensor by tensor.
     ///
-    /// Fails on a type that array records lack, on names of which one continues another, and on
-    /// a parameter of the optimizer that has the name of a scalar.
+    /// Fails, before anything is written, on a type that array records lack, on names of which
+    /// one continues another, and on a parameter of the optimizer that has the name of a scalar.
     public func writeMarshal(to sink: inout some ByteSink) throws(FormatError) {
-        let codec = PayloadCodec<MarshalValue>(file: "Marshal")
-        var members: [(key: String, value: MarshalValue)] = [
-            ("format", .text(Self.marshalFormat)),
-            ("model", try codec.make(.members(try codec.tree(of: tensors)), at: "model")),
-            ("metadata", try codec.value(of: .object(metadata), at: "metadata")),
-        ]
-        if let optimizer { members.append(("optimizer", try codec.value(of: optimizer))) }
-        try MarshalWriter.write(try codec.make(.members(members), at: ""), to: &sink)
+        try MarshalCheckpointWriter(self).write(to: &sink)
     }
 
     /// Writes the weights of the native form.
@@ -174,6 +194,11 @@ extension MLXRubyCheckpoint {
     /// Fails like `writeMarshal(to:)`, and on what JSON cannot hold: numbers that are not finite,
     /// and integers of 2^63 and more.
     public func sidecar(for format: WeightsFormat) throws(FormatError) -> Data {
+        try JSONValue.object(sidecarMembers(for: format)).serialized(pretty: false)
+    }
+
+    /// The members of the sidecar, checked but for numbers that are not finite.
+    package func sidecarMembers(for format: WeightsFormat) throws(FormatError) -> JSONObject {
         let codec = PayloadCodec<JSONValue>(file: "sidecar")
         var members: JSONObject = [
             "format": .string(Self.nativeFormat),
@@ -181,6 +206,7 @@ extension MLXRubyCheckpoint {
             "metadata": .object(metadata),
         ]
         if let optimizer { members["optimizer"] = try codec.value(of: optimizer) }
-        return try JSONValue.object(members).serialized(pretty: false)
+        for (key, value) in additions { members[key] = value }
+        return members
     }
 }

@@ -35,7 +35,7 @@ public enum MLXRubyOptimizer: Sendable {
 /// scalar and a parameter of one name cannot both be in it. A `MultiOptimizer` is
 /// `{states: [tree, ...]}`.
 extension PayloadCodec {
-    private static var statesKey: String { "states" }
+    static var statesKey: String { "states" }
 
     func optimizer(_ value: Value) throws(FormatError) -> MLXRubyOptimizer {
         let top = try members(value, at: "optimizer")
@@ -101,11 +101,21 @@ extension PayloadCodec {
     }
 
     private func value(of state: MLXRubyOptimizer.State) throws(FormatError) -> Value {
-        var members: [(key: String, value: Value)] = []
+        let (scalars, slots) = try parts(of: state)
+        return try make(.members(scalars + (try members(of: slots))), at: "optimizer")
+    }
+
+    /// What a state's hash holds: its scalars, then the tree of its slots.
+    func parts(
+        of state: MLXRubyOptimizer.State
+    ) throws(FormatError) -> (
+        scalars: [(key: String, value: Value)], slots: [(key: String, node: PayloadNode)]
+    ) {
+        var scalars: [(key: String, value: Value)] = []
         for (name, scalar) in state.scalars.sorted(by: { $0.key.utf8Precedes($1.key) }) {
             let place = path("optimizer", name)
             switch scalar {
-            case .integer, .number: members.append((name, try value(of: scalar, at: place)))
+            case .integer, .number: scalars.append((name, try value(of: scalar, at: place)))
             default: throw failure(place, "a number", scalar.kind)
             }
         }
@@ -120,14 +130,12 @@ extension PayloadCodec {
                 }
             }
         }
-        for (key, value) in try tree(of: flat) {
-            guard state.scalars[key] == nil else {
-                throw failure(
-                    path("optimizer", key), "no parameter with the name of a scalar",
-                    "the parameter '\(key)'")
-            }
-            members.append((key, value))
+        let slots = try tree(of: flat).members
+        for (key, _) in slots where state.scalars[key] != nil {
+            throw failure(
+                path("optimizer", key), "no parameter with the name of a scalar",
+                "the parameter '\(key)'")
         }
-        return try make(.members(members), at: "optimizer")
+        return (scalars, slots)
     }
 }

@@ -38,16 +38,15 @@ extension PayloadCodec {
         }
     }
 
-    /// Records at their dotted paths, as a tree.
+    /// Tensors at their dotted paths, as a tree.
     ///
-    /// A level whose keys are all numbers is a list, with empty hashes where a number is missing:
-    /// so layers without parameters keep their places. Keys are in byte order.
-    func tree(of tensors: [String: Tensor]) throws(FormatError) -> [(key: String, value: Value)] {
-        let root = Node()
+    /// Fails on a type that records lack, and on a name that continues another one.
+    func tree(of tensors: [String: Tensor]) throws(FormatError) -> PayloadNode {
+        let root = PayloadNode()
         for (name, tensor) in tensors.sorted(by: { $0.key.utf8Precedes($1.key) }) {
-            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            try checkType(of: tensor, at: name)
             var node = root
-            for part in parts {
+            for part in name.split(separator: ".", omittingEmptySubsequences: false) {
                 guard node.leaf == nil else {
                     throw failure(name, "a name that continues no other", "one that does")
                 }
@@ -56,59 +55,74 @@ extension PayloadCodec {
             guard node.children.isEmpty, node.leaf == nil else {
                 throw failure(name, "a name that begins no other", "one that does")
             }
-            node.leaf = try record(of: tensor, at: name)
+            node.leaf = (name, tensor)
         }
-        return try members(of: root)
+        return root
     }
 
-    private func members(of node: Node) throws(FormatError) -> [(key: String, value: Value)] {
-        var members: [(key: String, value: Value)] = []
-        for (key, child) in node.children.sorted(by: { $0.key.utf8Precedes($1.key) }) {
-            members.append((key, try value(of: child)))
+    /// All of a tree as one value.
+    func value(of node: PayloadNode) throws(FormatError) -> Value {
+        switch node.content {
+        case .leaf(let name, let tensor): return try record(of: tensor, at: name)
+        case .list(let nodes):
+            var elements: [Value] = []
+            for node in nodes { elements.append(try value(of: node)) }
+            return try make(.list(elements), at: "")
+        case .members(let nodes): return try make(.members(try members(of: nodes)), at: "")
         }
+    }
+
+    func members(
+        of nodes: [(key: String, node: PayloadNode)]
+    ) throws(FormatError) -> [(key: String, value: Value)] {
+        var members: [(key: String, value: Value)] = []
+        for (key, node) in nodes { members.append((key, try value(of: node))) }
         return members
     }
+}
 
-    private func value(of node: Node) throws(FormatError) -> Value {
-        if let leaf = node.leaf { return leaf }
-        guard let count = node.listCount else {
-            return try make(.members(members(of: node)), at: "")
-        }
-        var elements: [Value] = []
-        for index in 0..<count {
-            if let child = node.children["\(index)"] {
-                elements.append(try value(of: child))
-            } else {
-                elements.append(try make(.members([]), at: ""))
-            }
-        }
-        return try make(.list(elements), at: "")
+/// A tensor, or what lies below a part of dotted names.
+final class PayloadNode {
+    enum Content {
+        case leaf(name: String, tensor: Tensor)
+        case list([PayloadNode])
+        case members([(key: String, node: PayloadNode)])
     }
 
-    private final class Node {
-        /// No model has a longer list; a longer gap is a name that happens to be a number.
-        static var listLimit: Int { 65_536 }
+    /// No model has a longer list; a longer gap is a name that happens to be a number.
+    private static let listLimit = 65_536
 
-        var leaf: Value?
-        var children: [String: Node] = [:]
+    fileprivate(set) var leaf: (name: String, tensor: Tensor)?
+    fileprivate(set) var children: [String: PayloadNode] = [:]
 
-        func child(_ key: String) -> Node {
-            if let child = children[key] { return child }
-            let child = Node()
-            children[key] = child
-            return child
+    fileprivate func child(_ key: String) -> PayloadNode {
+        if let child = children[key] { return child }
+        let child = PayloadNode()
+        children[key] = child
+        return child
+    }
+
+    /// A level whose keys are all numbers is a list, with empty hashes where a number is missing:
+    /// so layers without parameters keep their places.
+    var content: Content {
+        if let leaf { return .leaf(name: leaf.name, tensor: leaf.tensor) }
+        guard let count = listCount else { return .members(members) }
+        return .list((0..<count).map { children["\($0)"] ?? PayloadNode() })
+    }
+
+    /// Children in byte order of their keys.
+    var members: [(key: String, node: PayloadNode)] {
+        children.sorted { $0.key.utf8Precedes($1.key) }.map { ($0.key, $0.value) }
+    }
+
+    /// How many elements this has as a list; nil when it is a hash.
+    private var listCount: Int? {
+        var largest = -1
+        for key in children.keys {
+            guard let index = Int(key), index >= 0, String(index) == key, index < Self.listLimit
+            else { return nil }
+            largest = max(largest, index)
         }
-
-        /// How many elements this has as a list; nil when it is a hash.
-        var listCount: Int? {
-            var largest = -1
-            for key in children.keys {
-                guard let index = Int(key), index >= 0, String(index) == key,
-                    index < Self.listLimit
-                else { return nil }
-                largest = max(largest, index)
-            }
-            return largest >= 0 ? largest + 1 : nil
-        }
+        return largest >= 0 ? largest + 1 : nil
     }
 }

@@ -20,37 +20,58 @@ enum MarshalFloat {
         }
     }
 
-    /// Ruby's spelling: plain from 0.0001 to the last of the digits, else `1.5e-07` as `1.5e-7`.
-    static func text(of value: Double) -> String {
-        if value.isNaN { return "nan" }
-        if value.isInfinite { return value < 0 ? "-inf" : "inf" }
-        let sign = value.sign == .minus ? "-" : ""
-        if value == 0 { return sign + "0" }
-        let (digits, point) = decimal(value.magnitude)
-        let count = digits.count
-        if point < -3 || point > count {
-            let rest = count > 1 ? "." + digits.dropFirst() : ""
-            return sign + digits.prefix(1) + rest + "e\(point - 1)"
+    /// Appends Ruby's spelling: plain from 0.0001 to the last of the digits, else with an exponent.
+    static func append(_ value: Double, to text: inout [UInt8]) {
+        if value.isNaN { return text.append(contentsOf: "nan".utf8) }
+        if value.sign == .minus { text.append(UInt8(ascii: "-")) }
+        if value.isInfinite { return text.append(contentsOf: "inf".utf8) }
+        if value == 0 { return text.append(zero) }
+        var (digits, point) = decimal(value.magnitude)
+        let dot = UInt8(ascii: ".")
+        if point < -3 || point > digits.count {
+            if digits.count > 1 { digits.insert(dot, at: 1) }
+            text += digits
+            text.append(UInt8(ascii: "e"))
+            text.append(contentsOf: String(point - 1).utf8)
+        } else if point > 0 {
+            if digits.count > point { digits.insert(dot, at: point) }
+            text += digits
+        } else {
+            text += [zero, dot]
+            text.append(contentsOf: repeatElement(zero, count: -point))
+            text += digits
         }
-        if point > 0 {
-            let rest = count > point ? "." + digits.dropFirst(point) : ""
-            return sign + digits.prefix(point) + rest
-        }
-        return sign + "0." + String(repeating: "0", count: -point) + digits
     }
+
+    private static let zero = UInt8(ascii: "0")
 
     /// The shortest digits, without zeros at either end, and the place of the point in front of
     /// which they stand: 0.digits × 10^point.
-    private static func decimal(_ value: Double) -> (digits: String, point: Int) {
-        let parts = value.description.split(separator: "e")
-        let exponent = parts.count > 1 ? Int(parts[1])! : 0  // `description` is a decimal
-        let halves = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-        let whole = String(halves[0])
-        let fraction = halves.count > 1 ? String(halves[1]) : ""
-        let all = whole + fraction
-        let leading = all.prefix { $0 == "0" }.count
-        var digits = all.dropFirst(leading)
-        while digits.last == "0" { digits.removeLast() }
-        return (String(digits), whole.count - leading + exponent)
+    private static func decimal(_ value: Double) -> (digits: [UInt8], point: Int) {
+        // A decimal with a point, an exponent or both: 12.5, 1e-05, 1.25e+20.
+        var digits: [UInt8] = []
+        digits.reserveCapacity(20)
+        var point: Int?
+        var exponent = 0
+        var text = value.description
+        text.withUTF8 { bytes in
+            for (place, byte) in bytes.enumerated() {
+                if byte == UInt8(ascii: ".") {
+                    point = digits.count
+                } else if byte == UInt8(ascii: "e") {
+                    let rest = String(decoding: bytes[(place + 1)...], as: UTF8.self)
+                    exponent = Int(rest)!  // `description` is a decimal
+                    break
+                } else {
+                    digits.append(byte)
+                }
+            }
+        }
+        var place = (point ?? digits.count) + exponent
+        let leading = digits.prefix { $0 == zero }.count
+        digits.removeFirst(leading)
+        place -= leading
+        while digits.last == zero { digits.removeLast() }
+        return (digits, place)
     }
 }

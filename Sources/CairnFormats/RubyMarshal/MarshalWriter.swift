@@ -14,8 +14,11 @@ public struct MarshalWriter {
     private var buffer: [UInt8] = [4, 8]
     private var symbols: [MarshalString: Int] = [:]
     private var depth = 0
+    /// A float's spelling.
+    private var text: [UInt8] = []
 
-    private init() {}
+    /// Begins a stream, which takes one value.
+    init() {}
 
     /// Fails on more than 256 levels or 2^31 - 1 elements in one place.
     public static func write(
@@ -23,7 +26,7 @@ public struct MarshalWriter {
     ) throws(FormatError) {
         var writer = MarshalWriter()
         try writer.write(value, to: &sink)
-        try writer.flush(to: &sink)
+        try writer.finish(to: &sink)
     }
 
     public static func data(_ value: MarshalValue) throws(FormatError) -> Data {
@@ -32,7 +35,29 @@ public struct MarshalWriter {
         return sink.data
     }
 
-    private mutating func write(
+    // MARK: Piece by piece
+
+    /// Begins an array, whose elements follow; `end` comes behind them.
+    mutating func beginArray(count: Int) throws(FormatError) {
+        append("[")
+        try enter(count: count)
+    }
+
+    /// Begins a hash, whose keys and values follow in turn; `end` comes behind them.
+    mutating func beginHash(count: Int) throws(FormatError) {
+        append("{")
+        try enter(count: count)
+    }
+
+    mutating func end() { depth -= 1 }
+
+    /// Hands over what is left; nothing may follow.
+    mutating func finish(to sink: inout some ByteSink) throws(FormatError) {
+        precondition(depth == 0, "\(depth) arrays and hashes were not ended")
+        try flush(to: &sink)
+    }
+
+    mutating func write(
         _ value: MarshalValue, to sink: inout some ByteSink
     ) throws(FormatError) {
         switch value {
@@ -42,14 +67,16 @@ public struct MarshalWriter {
         case .bigInteger(let value): try writeBig(value.isNegative, value.magnitude)
         case .float(let value):
             append("f")
-            try writeCounted(Array(MarshalFloat.text(of: value).utf8))
+            text.removeAll(keepingCapacity: true)
+            MarshalFloat.append(value, to: &text)
+            writeLong(text.count)
+            buffer += text
         case .string(let string): try writeString(string)
         case .symbol(let symbol): try writeSymbol(symbol)
         case .array(let elements):
-            append("[")
-            try enter(count: elements.count)
+            try beginArray(count: elements.count)
             for element in elements { try write(element, to: &sink) }
-            depth -= 1
+            end()
         case .hash(let hash):
             append(hash.standard == nil ? "{" : "}")
             try enter(count: hash.pairs.count)
@@ -58,7 +85,7 @@ public struct MarshalWriter {
                 try write(value, to: &sink)
             }
             if let standard = hash.standard { try write(standard, to: &sink) }
-            depth -= 1
+            end()
         }
         if buffer.count >= Self.bufferSize { try flush(to: &sink) }
     }

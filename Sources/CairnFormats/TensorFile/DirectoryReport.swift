@@ -40,10 +40,7 @@ public struct DirectoryReport: Sendable {
     ///   says what else there must be is damaged.
     public init(_ url: URL) throws(FormatError) {
         let names = Set(try SystemFiles().names(in: url.path))
-        // What begins with a dot is being written, or was when a process died.
-        let checkpoints = names.filter {
-            !$0.hasPrefix(".") && DirectoryLayout.isCheckpoint(url.appendingPathComponent($0))
-        }
+        let checkpoints = names.filter { DirectoryLayout.isCheckpoint($0, of: url) }
         guard let kind = Self.kind(of: url, names, hasCheckpoints: !checkpoints.isEmpty) else {
             throw .noWeights(
                 directory: url.path, found: names.sorted { $0.utf8Precedes($1) },
@@ -91,7 +88,6 @@ public struct DirectoryReport: Sendable {
 
 /// The files that make up a directory of a kind.
 private struct DirectoryLayout {
-    static let manifest = "manifest.json"
     static let state = "training/state.json"
 
     /// All that should be there.
@@ -102,9 +98,20 @@ private struct DirectoryLayout {
     let opened: URL?
     let description: String?
 
+    /// Whether an entry of a run's directory is a checkpoint. What begins with a dot is being
+    /// written, or was when a process died; a link names a checkpoint that is there anyway.
+    static func isCheckpoint(_ name: String, of run: URL) -> Bool {
+        let url = run.appendingPathComponent(name)
+        let type = try? FileManager.default.attributesOfItem(atPath: url.path)[.type]
+        return !name.hasPrefix(".") && type as? FileAttributeType == .typeDirectory
+            && isCheckpoint(url)
+    }
+
     /// Whether a directory has what only a checkpoint of Cairn has.
     static func isCheckpoint(_ url: URL) -> Bool {
-        [manifest, state].contains { DirectoryReport.exists(url.appendingPathComponent($0)) }
+        [Manifest.fileName, state].contains {
+            DirectoryReport.exists(url.appendingPathComponent($0))
+        }
     }
 
     init(
@@ -135,8 +142,8 @@ private struct DirectoryLayout {
             expected += ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"]
             description = "trainer_state.json"
         case .checkpoint:
-            expected += [Self.manifest, Self.state, "metadata.json"]
-            expected += try Self.listed(url.appendingPathComponent(Self.manifest))
+            expected += [Manifest.fileName, Self.state, "metadata.json"]
+            expected += try Self.listed(url)
             expected = Array(Set(expected))
             description = "metadata.json"
         case .adapter, .run: description = "adapter_config.json"
@@ -156,9 +163,9 @@ private struct DirectoryLayout {
     }
 
     /// The files that a manifest lists.
-    private static func listed(_ manifest: URL) throws(FormatError) -> [String] {
+    private static func listed(_ directory: URL) throws(FormatError) -> [String] {
+        let manifest = directory.appendingPathComponent(Manifest.fileName)
         guard DirectoryReport.exists(manifest) else { return [] }
-        let document = try JSONValue.parse(contentsOf: manifest)
-        return document["files"]?.object?.keys ?? []
+        return try Manifest(of: directory).files.map(\.name)
     }
 }

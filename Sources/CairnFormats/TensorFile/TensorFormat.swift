@@ -37,7 +37,7 @@ public enum TensorFormat: String, CaseIterable, Sendable {
     ///     apr           "APR" and a zero byte
     ///
     /// Safetensors is asked first: a header of 2052 bytes begins 4, 8 as well, but a zero follows.
-    init?(beginningOf bytes: UnsafeRawBufferPointer) {
+    package init?(beginningOf bytes: UnsafeRawBufferPointer) {
         if Self.beginsLikeSafetensors(bytes) {
             self = .safetensors
         } else if bytes.starts(with: APRLayout.magic) {
@@ -77,14 +77,15 @@ public enum TensorFormat: String, CaseIterable, Sendable {
             throw failure(
                 "one of \(words)", "a file that begins \(BytePreview.hex(bytes, count: 8))")
         }
+        // Files of torch are zip archives too, and end in .bin as Marshal's do.
+        let found =
+            "\(content.rawValue) by its first bytes"
+            + (content == .npz ? ", those of any zip archive" : "")
         if let format, format != content {
-            throw failure(
-                "\(format.rawValue), as was asked for", "\(content.rawValue) by its first bytes")
+            throw failure("\(format.rawValue), as was asked for", found)
         }
         if format == nil, let named = TensorFormat(nameOf: url), named != content {
-            throw failure(
-                "\(named.rawValue) by its extension '.\(url.pathExtension)'",
-                "\(content.rawValue) by its first bytes")
+            throw failure("\(named.rawValue) by its extension '.\(url.pathExtension)'", found)
         }
         self = content
     }

@@ -30,12 +30,25 @@ public struct TorchFile: Sendable {
         self.url = url
         let archive = try TorchArchive(contentsOf: url)
         let pickle = try archive.contents(of: "data.pkl", limit: Self.pickleLimit)
-        let storages = TorchStorages(archive)
-        var unpickler = Unpickler(UnsafeRawBufferPointer(pickle.bytes), file: url.path) {
-            description throws(FormatError) in try storages.tensor(description)
-        }
         defer { withExtendedLifetime(pickle) {} }
-        value = try unpickler.run()
+        value = try Self.value(
+            ofPickle: UnsafeRawBufferPointer(pickle.bytes), file: url.path
+        ) { key throws(FormatError) in
+            try archive.contents(of: "data/" + key, limit: Int.max)
+        }
+    }
+
+    /// The value of `data.pkl` alone; `storage` gives the bytes of `data/<key>`, and is asked once
+    /// for each.
+    package static func value(
+        ofPickle bytes: UnsafeRawBufferPointer, file: String,
+        storage: @escaping (_ key: String) throws(FormatError) -> TensorStorage
+    ) throws(FormatError) -> TorchValue {
+        let storages = TorchStorages(file: file, read: storage)
+        var unpickler = Unpickler(bytes, file: file) { description throws(FormatError) in
+            try storages.tensor(description)
+        }
+        return try unpickler.run()
     }
 }
 
@@ -92,26 +105,30 @@ private struct TorchArchive {
     }
 }
 
-/// The storages of a file, each verified once.
+/// The storages of a file, each read once.
 private final class TorchStorages {
-    private let archive: TorchArchive
-    private var read: [ByteKey: TensorStorage] = [:]
+    private let file: String
+    private let read: (String) throws(FormatError) -> TensorStorage
+    private var known: [ByteKey: TensorStorage] = [:]
 
-    init(_ archive: TorchArchive) { self.archive = archive }
+    init(file: String, read: @escaping (String) throws(FormatError) -> TensorStorage) {
+        self.file = file
+        self.read = read
+    }
 
     func tensor(_ description: TensorDescription) throws(FormatError) -> Tensor {
         let reference = description.storage
         let storage: TensorStorage
-        if let known = read[ByteKey(reference.key)] {
-            storage = known
+        if let found = known[ByteKey(reference.key)] {
+            storage = found
         } else {
-            storage = try archive.contents(of: "data/" + reference.key, limit: Int.max)
-            read[ByteKey(reference.key)] = storage
+            storage = try read(reference.key)
+            known[ByteKey(reference.key)] = storage
         }
         let needed = reference.dtype.byteCount(elements: reference.elementCount)
         guard storage.bytes.count == needed else {
             throw .entry(
-                file: archive.url.path, entry: "data/\(reference.key)",
+                file: file, entry: "data/\(reference.key)",
                 expected: "\(reference.elementCount) elements of \(reference.dtype.rawValue)",
                 found: "\(storage.bytes.count) bytes")
         }

@@ -54,7 +54,9 @@ struct TensorDescription {
     /// The last element lies in the storage, and no more are asked for than it holds: a view that
     /// repeats elements would let a short file fill the memory.
     private func checkReach(_ pickle: Unpickler) throws(FormatError) {
-        guard let count = Shape.checkedElementCount(sizes), count <= storage.elementCount,
+        // Strides of an empty tensor are products too, of the sizes that are not 0.
+        guard Shape.checkedElementCount(sizes.map { max($0, 1) }) != nil,
+            let count = Shape.checkedElementCount(sizes), count <= storage.elementCount,
             storage.dtype.byteCount(elements: storage.elementCount) != nil
         else {
             throw pickle.failure(

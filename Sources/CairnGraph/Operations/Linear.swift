@@ -5,8 +5,8 @@ import CairnEngine
 
 /// A LoRA pair beside a weight: scaling * (x A^T) B^T, with A [rank, in] and B [out, rank].
 package struct LoRAPair: Hashable, Sendable {
-    package let a: ParameterReference
-    package let b: ParameterReference
+    package var a: ParameterReference
+    package var b: ParameterReference
     package let scaling: Float
 
     package init(a: ParameterReference, b: ParameterReference, scaling: Float) {

@@ -75,7 +75,8 @@ struct LayerNorm: Operation {
         guard let dy = gradients[0] else { return }
         let x = node.inputs[0]
         let saved = [x, node.outputs[1], node.outputs[2], dy]
-        if weight.isTrainable {
+        // One kernel gives both gradients; that of a frozen one of the two is not used.
+        if weight.isTrainable || bias.isTrainable {
             let slots = (recorder.slot(for: weight), recorder.slot(for: bias))
             recorder.graph.record(
                 LayerNormWeightGradient(weight: slots.0, bias: slots.1), saved, [])
@@ -149,8 +150,6 @@ extension Graph {
         precondition(
             weight.dimensions == [x.columns] && bias.dimensions == [x.columns],
             "\(weight.name) is \(weight.dimensions), its input has \(x.columns) columns")
-        precondition(
-            weight.isTrainable == bias.isTrainable, "\(weight.name) and its bias train together")
         return record(
             LayerNorm(weight: weight, bias: bias, epsilon: epsilon), [x],
             [(x.rows, x.columns), (x.rows, 1), (x.rows, 1)])[0]

@@ -133,7 +133,12 @@ struct BlobDownload {
             headers: ["Accept-Encoding": "identity"], idleSeconds: 30)
         let chain = try client.chain(
             request, .init(accepts: [200, 206], subject: target), into: partial)
-        try checkHeaders(chain, request, file)
+        do {
+            try checkHeaders(chain, request, file)
+        } catch {
+            try partial.restart()
+            throw error
+        }
         try partial.finish()
     }
 

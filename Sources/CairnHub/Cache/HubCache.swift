@@ -63,7 +63,7 @@ public struct HubCache {
                 return ModelSource(
                     directory: URL(fileURLWithPath: model, isDirectory: true), snapshot: nil)
             }
-            throw HubError.notAModel(model, reason: "it is a file")
+            throw HubError.notAModel(model, reason: "a file is no model")
         }
         let reference: RepositoryReference
         do {
@@ -71,7 +71,13 @@ public struct HubCache {
         } catch {
             throw HubError.notAModel(model, reason: "\(error)")
         }
-        let snapshot = try pull(reference, patterns: Self.modelFiles, topLevelOnly: true)
+        let snapshot: HubSnapshot
+        do {
+            snapshot = try pull(reference, patterns: Self.modelFiles, topLevelOnly: true)
+        } catch let error as HubError where Self.isAbsent(error) {
+            // The word may just as well be a path with a slip in it.
+            throw HubError.notAModel(model, reason: "\(error)")
+        }
         return ModelSource(directory: snapshot.directory, snapshot: snapshot)
     }
 
@@ -147,6 +153,13 @@ public struct HubCache {
                 file, of: commit, in: layout, asLink: client.settings.usesLinks)
         }
         return bytes
+    }
+
+    private static func isAbsent(_ error: HubError) -> Bool {
+        switch error {
+        case .repositoryNotFound, .network, .notCached: true
+        default: false
+        }
     }
 
     /// No answer, or one that is the Hub's own trouble.

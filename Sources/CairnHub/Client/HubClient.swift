@@ -43,6 +43,8 @@ public final class HubClient: Sendable {
     struct Conduct {
         /// Whether passing trouble is waited out.
         var retries = true
+        /// Whether a network that is away is passing trouble; not so for the first word of a call.
+        var awaitsNetwork = true
         /// Whether the token goes along, where the origin allows it.
         var sendsToken = true
         /// Statuses that are results and no errors.
@@ -71,34 +73,28 @@ public final class HubClient: Sendable {
         }
         var retries = 0
         while true {
-            var request = request
-            sink?.prepare(&request)
             let before = sink?.byteCount ?? 0
-            let outcome = Result { try follow(request, conduct, into: sink) }
-            if sink?.byteCount ?? 0 > before { retries = 0 }
             let response: HubResponse?
-            switch outcome {
-            case .success(let chain):
+            let failure: HubError
+            do {
+                let chain = try follow(request, conduct, into: sink)
                 if conduct.accepts.contains(chain.final.status) { return chain }
-                response = chain.final
-            case .failure(let failure as TransportFailure):
-                response = nil
-                if !conduct.retries { throw network(request, failure) }
-            case .failure(let error): throw error
+                (response, failure) = (chain.final, error(chain.final, to: request, conduct))
+            } catch let lost as TransportFailure {
+                (response, failure) = (nil, network(request, lost))
+                if lost.isUnconnected && !conduct.awaitsNetwork { throw failure }
             }
+            if !conduct.retries { throw failure }
+            if sink?.byteCount ?? 0 > before { retries = 0 }
             switch schedule.verdict(retries: retries, response: response) {
-            case .wait(let seconds) where conduct.retries:
+            case .wait(let seconds):
                 let reason = response.map { "answer \($0.status)" } ?? "no whole answer"
                 notice("\(request.label): \(reason), trying again in \(Int(seconds)) s")
                 clock.sleep(seconds: seconds)
                 retries += 1
-            case .tooLong(let seconds) where conduct.retries:
+            case .tooLong(let seconds):
                 throw HubError.busy(request: request.label, seconds: seconds)
-            default:
-                if let response { throw error(response, to: request, conduct) }
-                if case .failure(let failure as TransportFailure) = outcome {
-                    throw network(request, failure)
-                }
+            case .stop: throw failure
             }
         }
     }
@@ -108,6 +104,7 @@ public final class HubClient: Sendable {
         _ request: HubRequest, _ conduct: Conduct, into sink: (any HubSink)?
     ) throws -> Chain {
         var request = request
+        sink?.prepare(&request)
         var own: [HubResponse] = []
         for _ in 0...Self.mostRedirections {
             let isOwn = Origin(request.url) == origin

@@ -33,7 +33,8 @@ extension HubClient {
             url: url(
                 "/api/models/\(target.repository)/revision/\(HubPath.encoded(target.revision))"),
             idleSeconds: 10)
-        let response = try send(request, Conduct(retries: retries, subject: target))
+        let response = try send(
+            request, Conduct(retries: retries, awaitsNetwork: false, subject: target))
         return try document(response, of: request).required("sha", "a commit", of: request) {
             $0.string.flatMap { HubPath.isCommit($0) ? $0 : nil }
         }

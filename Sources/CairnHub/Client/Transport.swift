@@ -87,8 +87,13 @@ public protocol HubTransport: Sendable {
 /// No answer arrived, or it stopped before its end.
 public struct TransportFailure: Error, Equatable, Sendable {
     public let reason: String
+    /// No connection came about, so that nothing was sent.
+    public let isUnconnected: Bool
 
-    public init(reason: String) { self.reason = reason }
+    public init(reason: String, isUnconnected: Bool = false) {
+        self.reason = reason
+        self.isUnconnected = isUnconnected
+    }
 }
 
 /// Time as the client spends it.

@@ -7,17 +7,45 @@ import Foundation
     import FoundationNetworking
 #endif
 
-/// Sends requests over one session that keeps no cookies, no cache, no credentials.
+/// Sends requests over sessions that keep no cookies, no cache, no credentials.
 ///
-/// The calling thread waits; answers arrive on the session's own queue.
+/// Requests without a body share connections. One with a body gets a connection of its own: when
+/// a shared one turns out to be closed the system sends the request again by itself, which for a
+/// commit is a decision of the caller, and which a body from a file does not survive.
+///
+/// The calling thread waits; answers arrive on a session's own queue.
 public final class URLSessionTransport: HubTransport {
-    private let session: URLSession
-    private let exchanges = Exchanges()
+    private let shared = Connections()
 
     /// More than any answer that is not a file; beyond it the exchange is called off.
     static let mostBytesInMemory = 64 << 20
 
-    public init() {
+    public init() {}
+
+    public func send(_ request: HubRequest, into sink: (any HubSink)?) throws -> HubResponse {
+        var native = URLRequest(
+            url: request.url, cachePolicy: .reloadIgnoringLocalCacheData,
+            timeoutInterval: request.idleSeconds)
+        native.httpMethod = request.method
+        for (name, value) in request.headers { native.setValue(value, forHTTPHeaderField: name) }
+        switch request.body {
+        case .none:
+            return try shared.run(sink) { $0.dataTask(with: native) }
+        case .data(let data):
+            native.httpBody = data
+            return try Connections().run(sink) { $0.dataTask(with: native) }
+        case .file(let file, _):
+            return try Connections().run(sink) { $0.uploadTask(with: native, fromFile: file) }
+        }
+    }
+}
+
+/// A session and what goes on in it.
+private final class Connections: Sendable {
+    private let session: URLSession
+    private let exchanges = Exchanges()
+
+    init() {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.httpCookieStorage = nil
         configuration.httpShouldSetCookies = false
@@ -29,20 +57,10 @@ public final class URLSessionTransport: HubTransport {
 
     deinit { session.finishTasksAndInvalidate() }
 
-    public func send(_ request: HubRequest, into sink: (any HubSink)?) throws -> HubResponse {
-        var native = URLRequest(
-            url: request.url, cachePolicy: .reloadIgnoringLocalCacheData,
-            timeoutInterval: request.idleSeconds)
-        native.httpMethod = request.method
-        for (name, value) in request.headers { native.setValue(value, forHTTPHeaderField: name) }
-        let task: URLSessionTask
-        switch request.body {
-        case .none: task = session.dataTask(with: native)
-        case .data(let data):
-            native.httpBody = data
-            task = session.dataTask(with: native)
-        case .file(let file, _): task = session.uploadTask(with: native, fromFile: file)
-        }
+    func run(
+        _ sink: (any HubSink)?, _ makeTask: (URLSession) -> URLSessionTask
+    ) throws -> HubResponse {
+        let task = makeTask(session)
         let exchange = Exchange(sink)
         exchanges.add(exchange, for: task)
         task.resume()
@@ -145,8 +163,17 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
         guard let exchange = lock.withLock({ table.removeValue(forKey: task.taskIdentifier) })
         else { return }
         if let error, exchange.failure == nil {
-            exchange.failure = TransportFailure(reason: error.localizedDescription)
+            exchange.failure = Self.failure(error)
         }
         exchange.done.signal()
+    }
+
+    private static func failure(_ error: any Error) -> TransportFailure {
+        let unconnected: Set<URLError.Code> = [
+            .cannotConnectToHost, .cannotFindHost, .dnsLookupFailed, .notConnectedToInternet,
+        ]
+        return TransportFailure(
+            reason: error.localizedDescription,
+            isUnconnected: (error as? URLError).map { unconnected.contains($0.code) } ?? false)
     }
 }

@@ -6,7 +6,6 @@ import Foundation
 
 /// Turns the files of a directory into those that are published.
 struct FileCleaner {
-    static let manifest = "manifest.json"
     static let adapter = "adapter_config.json"
 
     let machine: PrivatePlaces
@@ -124,43 +123,47 @@ struct FileCleaner {
 
     /// The manifest of the files that it lists and that are published, as they are published.
     ///
+    /// A document of that name without Cairn's members is a file like any other.
+    ///
     /// - Throws: `HubError.changedFile` when a file is not the one that the manifest lists; texts
-    ///   for readers may have been edited since.
+    ///   for readers may have been edited since. `FormatError` for a damaged manifest.
     func publishedManifest(
         _ file: URL, of files: [PublishFile], taken: [(path: String, file: URL)]
     ) throws -> PublishFile {
-        var json = try JSONValue.parse(contentsOf: file)
-        guard let listed = json["files"]?.object else {
-            return try publishedJSON(Self.manifest, file, json)
+        let json = try JSONValue.parse(contentsOf: file)
+        guard json["schema_version"] != nil, json["files"] != nil, json["sha256"] != nil else {
+            return try publishedJSON(Manifest.fileName, file, json)
         }
-        let sources = Dictionary(uniqueKeysWithValues: taken.map { ($0.path, $0.file) })
-        var kept: [(String, JSONValue)] = []
-        for (name, entry) in listed {
-            guard let published = files.first(where: { $0.path.utf8Equals(name) }) else { continue }
-            if let expected = entry["sha256"]?.string, let source = sources[name],
-                !name.hasSuffix(".md"), !name.hasSuffix(".txt")
-            {
-                let found =
-                    try published.change == nil ? published.sha256 : SHA256.hex(ofFile: source)
-                guard found == expected else {
-                    throw HubError.changedFile(
-                        file: source.path, expected: "SHA-256 \(expected), as manifest.json lists",
-                        found: found)
-                }
-            }
-            var entry = entry
-            entry["size"] = JSONValue(published.size)
-            entry["sha256"] = .string(published.sha256)
-            kept.append((name, entry))
+        let manifest = try Manifest(json, file: file.path)
+        var kept: [CommittedFile] = []
+        for listed in manifest.files {
+            guard let published = files.first(where: { $0.path.utf8Equals(listed.name) }),
+                let source = taken.first(where: { $0.path.utf8Equals(listed.name) })
+            else { continue }
+            try checkUnchanged(listed, published, source.file)
+            kept.append(
+                CommittedFile(
+                    name: listed.name, size: published.size, sha256: published.sha256))
         }
-        let result = JSONObject(kept)
-        let original = json
-        json["files"] = .object(result)
-        try check(json, Self.manifest, place: "$")
-        if json == original { return try PublishFile(path: Self.manifest, file: file) }
+        let result = Manifest(
+            runID: manifest.runID, name: manifest.name, parent: manifest.parent, files: kept)
+        if result == manifest { return try PublishFile(path: Manifest.fileName, file: file) }
         return PublishFile(
-            path: Self.manifest, rewritten: try json.serialized(), change: "lists what is published"
-        )
+            path: Manifest.fileName, rewritten: try result.serialized(),
+            change: "lists what is published")
+    }
+
+    private func checkUnchanged(
+        _ listed: CommittedFile, _ published: PublishFile, _ source: URL
+    ) throws {
+        if listed.name.hasSuffix(".md") || listed.name.hasSuffix(".txt") { return }
+        let found =
+            try published.change == nil ? published.sha256 : SHA256.hex(ofFile: source)
+        guard found == listed.sha256 else {
+            throw HubError.changedFile(
+                file: source.path, expected: "SHA-256 \(listed.sha256), as manifest.json lists",
+                found: found)
+        }
     }
 
     // MARK: Checks

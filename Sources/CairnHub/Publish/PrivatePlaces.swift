@@ -26,8 +26,8 @@ public struct PrivatePlaces: Sendable {
 
     /// The first of the places that stands in a text, and the byte where; nil when none does.
     ///
-    /// A place counts where a part of a path could begin and end: `/root` stands in `/root/x` and
-    /// in `"/root"`, and not in `/rooted` or in `a/root`.
+    /// A place counts where a part of a path could begin and end: `/a/b` stands in `/a/b/c` and in
+    /// `"/a/b"`, and not in `/a/bc` or in `x/a/b`.
     func firstFound(in bytes: UnsafeRawBufferPointer) -> (place: String, byte: Int)? {
         var start = 0
         while let slash = bytes[start...].firstIndex(of: UInt8(ascii: "/")) {

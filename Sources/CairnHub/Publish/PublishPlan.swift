@@ -134,10 +134,10 @@ public struct PublishPlan: Sendable {
         let cleaner = try FileCleaner(
             directory: directory, machine: machine ?? PrivatePlaces(directory: directory),
             base: options.base)
-        var files = try taken.filter { $0.path != FileCleaner.manifest }.map {
+        var files = try taken.filter { $0.path != Manifest.fileName }.map {
             try cleaner.published($0.path, $0.file)
         }
-        if let manifest = taken.first(where: { $0.path == FileCleaner.manifest }) {
+        if let manifest = taken.first(where: { $0.path == Manifest.fileName }) {
             files.append(try cleaner.publishedManifest(manifest.file, of: files, taken: taken))
         }
         self.files = files.sorted { $0.path.utf8Precedes($1.path) }
@@ -166,7 +166,7 @@ public struct PublishPlan: Sendable {
 
     /// What accompanies a model and is none.
     private static func isDocument(_ path: String) -> Bool {
-        path == FileCleaner.manifest || path == "README.md" || path.hasPrefix("LICENSE")
+        path == Manifest.fileName || path == "README.md" || path.hasPrefix("LICENSE")
             || path.hasPrefix("NOTICE")
     }
 

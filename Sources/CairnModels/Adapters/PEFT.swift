@@ -132,7 +132,7 @@ public struct PEFTAdapter: Sendable {
     ///   that the settings do not target, or another module saved whole.
     public func apply(to model: TaskModel) throws {
         let file = directory.appendingPathComponent(Self.weightsFile).path
-        let names = model.parameters.trainableNames
+        let names = model.checkpointNames
         let missing = names.filter { tensors[$0] == nil }
         guard missing.isEmpty else {
             throw ModelError.missingTensors(directory: file, names: missing)
@@ -197,7 +197,7 @@ public struct PEFTAdapter: Sendable {
     /// The tensors of a model's adapter and head under PEFT's names.
     public static func tensors(of model: TaskModel) -> [String: Tensor] {
         Dictionary(
-            uniqueKeysWithValues: model.parameters.trainableNames.map {
+            uniqueKeysWithValues: model.checkpointNames.map {
                 (prefix + $0, model.parameters.tensor($0))
             })
     }

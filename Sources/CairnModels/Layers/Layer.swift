@@ -42,6 +42,8 @@ public enum Training: Sendable {
     case everything
     /// The LoRA pairs of the adapter, and the head.
     case adapter
+    /// Exactly those of these names.
+    case names(Set<String>)
 }
 
 /// Where layers record themselves, and what they must know to do so.
@@ -73,9 +75,18 @@ public struct Recorder: Sendable {
             switch training {
             case .everything: true
             case .adapter: specification.isHead
+            case .names(let names): names.contains(specification.name)
             }
         return ParameterReference(
             name: specification.name, dimensions: specification.dimensions, isTrainable: trains)
+    }
+
+    /// A parameter of the adapter, which trains unless it was frozen.
+    func reference(adapted parameter: ParameterReference) -> ParameterReference {
+        guard case .names(let names) = training else { return parameter }
+        return ParameterReference(
+            name: parameter.name, dimensions: parameter.dimensions,
+            isTrainable: names.contains(parameter.name))
     }
 }
 
@@ -136,7 +147,9 @@ public struct Linear: Layer {
         guard !isHead, let adapter = recorder.adapter, adapter.modules.contains(name) else {
             return recorder.graph.linear(x, weight: weight, bias: bias)
         }
-        let pair = adapter.pair(for: self)
+        var pair = adapter.pair(for: self)
+        pair.a = recorder.reference(adapted: pair.a)
+        pair.b = recorder.reference(adapted: pair.b)
         var dropped: Value?
         if recorder.drops, adapter.configuration.dropout > 0 {
             dropped = recorder.graph.dropout(
@@ -149,7 +162,8 @@ public struct Linear: Layer {
         }
         return recorder.graph.dora(
             x, weight: weight, bias: bias, pair: pair,
-            magnitude: adapter.magnitude(for: self), dropped: dropped)
+            magnitude: recorder.reference(adapted: adapter.magnitude(for: self)),
+            dropped: dropped)
     }
 }
 

@@ -106,6 +106,12 @@ public struct CheckpointCheck: Sendable {
                 own, "\(PEFTAdapter.weightsFile)", model.tensors.filter { own[$0.key] != nil },
                 "model.safetensors")
         }
+        if exists(CheckpointWriter.aprFile) {
+            let file = try APRFile(contentsOf: file(CheckpointWriter.aprFile))
+            var tensors: [String: Tensor] = [:]
+            for entry in file.entries { tensors[entry.name] = try file.tensor(named: entry.name) }
+            problems += Self.differences(own, "the weights", tensors, CheckpointWriter.aprFile)
+        }
         problems += Self.headProblems(own, labels: config.labels?.count ?? 2)
         return problems
     }

@@ -119,6 +119,62 @@ extension RunDescription {
     }
 }
 
+// MARK: For other readers
+
+extension RunDescription {
+    /// What model.apr says of itself: the keys that its readers know, and the run's place.
+    func aprMetadata(
+        _ model: ModelConfiguration, _ adapter: Adapter?, _ state: RunState
+    ) -> JSONObject {
+        var object: JSONObject = [
+            "model_type": .string(adapter == nil ? "classifier" : "adapter"),
+            "name": "cairn-checkpoint", "version": .string(CairnVersion.string),
+            "architecture": .string(model.family.rawValue),
+            "hf_architecture": .string(model.family.classifierClass),
+            "hf_model_type": .string(model.family.rawValue),
+            "hidden_size": JSONValue(model.hiddenSize), "num_layers": JSONValue(model.layerCount),
+            "vocab_size": JSONValue(model.vocabularySize),
+            "__checkpoint__.schema_version": "1.3.0", "num_classes": JSONValue(task.labels.count),
+            "data_hash": .string("sha256:" + dataDigest), "epoch": JSONValue(state.epochs.count),
+            "step": JSONValue(state.step),
+        ]
+        if let adapter {
+            object["lora_rank"] = JSONValue(adapter.configuration.rank)
+            object["lora_alpha"] = .number(adapter.configuration.alpha)
+        }
+        if let epoch = state.epochs.last {
+            object["val_loss"] = .number(epoch.validationLoss)
+            object["val_accuracy"] = .optional(epoch.validationAccuracy)
+        }
+        return object
+    }
+
+    /// Rows of the log that trainer_state.json holds at most: of longer runs every n-th step.
+    private static let loggedSteps = 1000
+
+    /// The run's history as transformers' Trainer would have logged it.
+    func transformersState(_ state: RunState, steps: [RunHistory.Step]) -> TransformersState {
+        var result = TransformersState()
+        let stepsPerEpoch = max((trainRows + settings.batchSize - 1) / settings.batchSize, 1)
+        let stride = max((steps.count + Self.loggedSteps - 1) / Self.loggedSteps, 1)
+        result.globalStep = state.step
+        result.maxSteps = stepsPerEpoch * settings.epochs
+        result.epochs = settings.epochs
+        result.epoch = Double(state.step) / Double(stepsPerEpoch)
+        result.batchSize = settings.batchSize
+        result.loggingSteps = Double(stride)
+        result.evaluationSteps = Double(stepsPerEpoch)
+        result.savingSteps = Double(policy.steps ?? policy.epochs * stepsPerEpoch)
+        result.tokensSeen = state.trainedTokens
+        result.bestMetric = state.best?.value
+        result.bestStep = state.best?.step
+        result.history = TransformersState.history(
+            steps: steps.filter { $0.number % stride == 0 },
+            epochs: state.epochs.map(RunHistory.Epoch.init), stepsPerEpoch: stepsPerEpoch)
+        return result
+    }
+}
+
 /// The version that files and `--version` state.
 public enum CairnVersion {
     public static let string = "0.1.0"

@@ -42,34 +42,50 @@ public final class CheckpointStore {
 
     /// Starts a save of the state that `snapshot` copies, once an earlier one is over.
     ///
-    /// - Parameter prepare: runs before the commit, as bringing the ledger to the medium.
+    /// - Parameters:
+    ///   - prepare: runs before the commit, as bringing the ledger to the medium.
+    ///   - finish: runs once the checkpoint is committed and named by `latest`.
     func save(
         _ name: String, reason: String, snapshot: () -> RunSnapshot,
-        prepare: @escaping @Sendable () throws -> Void = {}
+        steps: () -> [RunHistory.Step] = { [] },
+        prepare: @escaping @Sendable () throws -> Void = {},
+        finish: @escaping @Sendable (RunSnapshot) throws -> Void = { _ in }
     ) {
         saver.wait()
-        let snapshot = snapshot()
+        let (snapshot, steps) = (snapshot(), steps())
         let (writer, files) = (writer, files)
         let (policy, monitor, resumedFrom) = (policy, monitor, resumedFrom)
         let parent = last ?? resumedFrom
         last = name
         saver.start(name, reason: reason) {
             try prepare()
-            try writer.write(name, snapshot, after: parent)
+            try writer.write(name, snapshot, after: parent, steps: steps)
             try CurrentLink("latest", in: writer.directory, files: files).move(to: name)
-            return try Self.prune(
+            var result = SaveResult()
+            do {
+                try finish(snapshot)
+            } catch {
+                // The checkpoint is there; what goes with it is no reason to call it off.
+                result.notes.append("\(error)")
+            }
+            result.removed = try Self.prune(
                 writer.directory, snapshot.state, policy, monitor,
                 keeping: [name, resumedFrom].compactMap { $0 }, files)
+            return result
         }
     }
+
+    /// Does work beside the training, in order with the saves; its errors are for it to report.
+    func perform(_ body: @escaping @Sendable () -> Void) { saver.perform(body) }
 
     /// Says what became of the saves since this was called last; at the end `wait` first.
     func report(_ report: (FineTuneEvent) -> Void) {
         for outcome in saver.takeOutcomes() {
             switch outcome {
-            case .saved(let name, let reason, let removed):
+            case .saved(let name, let reason, let result):
                 report(.saved(name: name, reason: reason))
-                for name in removed { report(.removed(name: name)) }
+                for name in result.removed { report(.removed(name: name)) }
+                for note in result.notes { report(.note(note)) }
             case .failed(let name, let reason):
                 failures.append(FailedSave(name: name, reason: reason))
                 report(.saveFailed(name: name, reason: reason))

@@ -49,14 +49,42 @@ public struct CheckpointWriter: Sendable {
 
     /// Writes the checkpoint `name`, in place of an earlier one of that name.
     ///
-    /// - Parameter parent: the checkpoint that this one follows, for the manifest.
+    /// - Parameters:
+    ///   - parent: the checkpoint that this one follows, for the manifest.
+    ///   - steps: what the run's steps did, for `trainer_state.json`.
     /// - Throws: `TrainingError.nonFiniteWeights` before anything is touched; `FormatError` when a
     ///   file cannot be written, and then the earlier one is still there.
-    public func write(_ name: String, _ snapshot: RunSnapshot, after parent: String? = nil) throws {
+    public func write(
+        _ name: String, _ snapshot: RunSnapshot, after parent: String? = nil,
+        steps: [RunHistory.Step] = []
+    ) throws {
         let tensors = try finiteTensors(snapshot)
         let commit = try DirectoryCommit(
             target: directory.appendingPathComponent(name),
             subfolders: [TrainingFiles.folder], files: files)
+        try addWeights(tensors, snapshot.state, to: commit)
+        let config = description.configuration(of: base, method: method)
+        try commit.add(name: "config.json", try config.serialized())
+        try addTokenizer(to: commit)
+        let state = snapshot.state
+        let metadata = description.metadata(state.epochs.last, step: state.step, method: method)
+        try commit.add(name: "metadata.json", try metadata.serialized())
+        let card = ModelCard(
+            base: base, adapter: adapter, description: description, epoch: state.epochs.last)
+        try commit.add(name: "README.md", Data(card.text.utf8))
+        let history = description.transformersState(snapshot.state, steps: steps)
+        try commit.add(name: TransformersState.fileName, try history.serialized())
+        try TrainingFiles.write(snapshot, description, to: commit)
+        let manifest = Manifest(
+            runID: description.runID, name: name, parent: parent, files: commit.added)
+        try commit.add(name: Manifest.fileName, try manifest.serialized())
+        try commit.commit()
+    }
+
+    /// The weights in every format, and what PEFT must know of them.
+    private func addWeights(
+        _ tensors: [String: Tensor], _ state: RunState, to commit: DirectoryCommit
+    ) throws {
         if let adapter {
             let config = PEFTAdapter.configurationJSON(
                 adapter, model: base.model, taskType: .sequenceClassification,
@@ -73,32 +101,19 @@ public struct CheckpointWriter: Sendable {
                 try SafetensorsWriter.write(tensors, to: &sink)
             }
         }
-        let config = description.configuration(of: base, method: method)
-        try commit.add(name: "config.json", try config.serialized())
-        try addTokenizer(to: commit)
-        let state = snapshot.state
-        let metadata = description.metadata(state.epochs.last, step: state.step, method: method)
-        try commit.add(name: "metadata.json", try metadata.serialized())
-        let card = ModelCard(
-            base: base, adapter: adapter, description: description, epoch: state.epochs.last)
-        try commit.add(name: "README.md", Data(card.text.utf8))
-        try TrainingFiles.write(snapshot, description, to: commit)
-        let manifest = Manifest(
-            runID: description.runID, name: name, parent: parent, files: commit.added)
-        try commit.add(name: Manifest.fileName, try manifest.serialized())
-        try commit.commit()
+        let metadata = description.aprMetadata(base.configuration, adapter, state)
+        try commit.add(name: Self.aprFile) { sink in
+            try APRWriter.write(tensors, metadata: metadata, to: &sink)
+        }
     }
+
+    static let aprFile = "model.apr"
 
     private func finiteTensors(_ snapshot: RunSnapshot) throws -> [String: Tensor] {
         let prefix = adapter == nil ? "" : PEFTAdapter.prefix
         let tensors = Dictionary(
             uniqueKeysWithValues: snapshot.parameters.map { (prefix + $0, $1) })
-        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
-            let bad = tensor.withBytes { bytes in
-                bytes.bindMemory(to: Float.self).firstIndex { !$0.isFinite }
-            }
-            if let bad { throw TrainingError.nonFiniteWeights(tensor: name, element: bad) }
-        }
+        try FiniteWeights.require(tensors)
         return tensors
     }
 

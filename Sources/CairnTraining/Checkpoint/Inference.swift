@@ -32,11 +32,15 @@ public struct Inference {
     }
 
     /// The labelled rows of a file: where it has a split column, those for testing.
+    public func labelledCorpus(_ file: URL) throws -> Corpus {
+        try CorpusParts.part(
+            .test, of: try Corpus(contentsOf: file, task: checkpoint.task.corpusTask))
+    }
+
+    /// Labelled rows in tokens.
     ///
     /// - Throws: `CorpusError` with the lines whose label the checkpoint does not know.
-    public func labelledRows(_ file: URL) throws -> DataSet {
-        let corpus = try CorpusParts.part(
-            .test, of: try Corpus(contentsOf: file, task: checkpoint.task.corpusTask))
+    public func labelledRows(_ corpus: Corpus) throws -> DataSet {
         let space = LabelSpace(names: checkpoint.task.labels, usesFlags: Self.usesFlags(corpus))
         return try encoded(corpus, try checkpoint.task.targets(corpus, space: space))
     }

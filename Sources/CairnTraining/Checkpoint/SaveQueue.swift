@@ -5,8 +5,16 @@ import Foundation
 
 /// What became of a save.
 enum SaveOutcome: Sendable {
-    case saved(name: String, reason: String, removed: [String])
+    case saved(name: String, reason: String, SaveResult)
     case failed(name: String, reason: String)
+}
+
+/// What a save did besides the checkpoint.
+struct SaveResult: Sendable {
+    /// Names of the checkpoints that were removed.
+    var removed: [String] = []
+    /// What a user should know.
+    var notes: [String] = []
 }
 
 /// Runs saves on a thread of its own.
@@ -22,17 +30,22 @@ final class SaveQueue: @unchecked Sendable {
 
     /// Starts a save; `wait` was called since the last one.
     func start(
-        _ name: String, reason: String, _ body: @escaping @Sendable () throws -> [String]
+        _ name: String, reason: String, _ body: @escaping @Sendable () throws -> SaveResult
     ) {
         queue.async(group: group) { [self] in
             let outcome: SaveOutcome
             do {
-                outcome = .saved(name: name, reason: reason, removed: try body())
+                outcome = .saved(name: name, reason: reason, try body())
             } catch {
                 outcome = .failed(name: name, reason: "\(error)")
             }
             lock.withLock { outcomes.append(outcome) }
         }
+    }
+
+    /// Starts other work behind the saves.
+    func perform(_ body: @escaping @Sendable () -> Void) {
+        queue.async(group: group) { body() }
     }
 
     /// Returns when no save is under way.

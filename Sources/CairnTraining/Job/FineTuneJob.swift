@@ -19,9 +19,13 @@ public enum JobStart: Sendable {
     /// A new run that is another one's up to a checkpoint and goes on under other settings.
     case branched(ResumableRun, allowing: Set<String> = [])
 
+    /// A run of transformers' Trainer, from one of its checkpoints on; the order of the rows is this
+    /// run's own.
+    case transformers(TransformersCheckpoint)
+
     var point: ResumableRun? {
         switch self {
-        case .fresh: nil
+        case .fresh, .transformers: nil
         case .resumed(let point, _), .continued(let point, _), .branched(let point, _): point
         }
     }
@@ -36,7 +40,7 @@ public final class FineTuneJob {
     public let description: RunDescription
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]
-    private let start: JobStart
+    let start: JobStart
     private let test: DataSet?
     private let pooling: Pooling
 
@@ -85,7 +89,7 @@ public final class FineTuneJob {
             }
             sets.append(data)
         }
-        if start.point == nil { notes.append(Self.headNote(base)) }
+        if case .fresh = start { notes.append(Self.headNote(base)) }
         self.notes = notes
         test = sets.count > 2 ? sets[2] : nil
 
@@ -107,6 +111,9 @@ public final class FineTuneJob {
         description.inputs = inputs
         self.description = description
         try Self.apply(start, to: tuner, options)
+        if case .transformers(let checkpoint) = start {
+            self.notes += checkpoint.notCarried + tuner.differences(from: checkpoint)
+        }
     }
 
     private static func runID(_ start: JobStart) -> String {
@@ -120,7 +127,7 @@ public final class FineTuneJob {
     private static func requireSame(_ inputs: InputDigests, _ start: JobStart) throws {
         let (point, allowed): (ResumableRun, Set<String>)
         switch start {
-        case .fresh, .continued: return
+        case .fresh, .continued, .transformers: return
         case .resumed(let a, let b), .branched(let a, let b): (point, allowed) = (a, b)
         }
         let saved = point.saved
@@ -143,11 +150,14 @@ public final class FineTuneJob {
     private static func apply(
         _ start: JobStart, to tuner: FineTuner, _ options: FineTuneOptions
     ) throws {
+        if case .transformers(let checkpoint) = start {
+            return try tuner.restore(checkpoint)
+        }
         guard let point = start.point else { return }
         let parameters = tuner.model.parameters
         var state = point.saved.state
         switch start {
-        case .fresh: break
+        case .fresh, .transformers: break
         case .resumed(_, let allowed):
             try point.apply(to: parameters, tuner.optimizer)
             if options.settings.json() != point.saved.settings.json() {
@@ -181,6 +191,7 @@ public final class FineTuneJob {
         let lock: RunLock
         let store: CheckpointStore
         let ledger: LedgerRecorder
+        let log: RunLog
     }
 
     /// Trains, and writes checkpoints into the output directory.
@@ -194,34 +205,60 @@ public final class FineTuneJob {
     ) throws -> FineTuneReport {
         let desk = try open(report)
         defer { desk.lock.release() }
-        let (store, ledger) = (desk.store, desk.ledger)
-        let output = options.output
+        let (store, log) = (desk.store, desk.log)
         defer {
             store.wait()
             store.report(report)
+            for note in log.notes { report(.note(note)) }
         }
-        var result = try tuner.run(
-            RunControls(
-                save: { name, reason, snapshot in
-                    store.save(name, reason: reason, snapshot: snapshot) {
-                        try ledger.synchronize()
-                    }
-                },
-                hasSaved: { name, step in
-                    let place = output.appendingPathComponent(name)
-                    let saved = try? SavedRun(ofCheckpoint: place)
-                    return saved?.state.step == step && Manifest.check(place).isWhole
-                },
-                stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
-                report: { event in
-                    store.report(report)
-                    report(event)
-                }))
+        var result: FineTuneReport
+        do {
+            result = try tuner.run(controls(desk, stop, wantsSave, report))
+        } catch {
+            log.finish(tuner.state.failed, digest: nil)
+            throw error
+        }
         store.wait()
         store.report(report)
-        try ledger.synchronize()
+        try desk.ledger.synchronize()
+        log.finish(tuner.state, digest: result.stateDigest)
         result.failedSaves = store.failures
         return result
+    }
+
+    private func controls(
+        _ desk: Desk, _ stop: @escaping () -> StopReason?, _ wantsSave: @escaping () -> Bool,
+        _ report: @escaping (FineTuneEvent) -> Void
+    ) -> RunControls {
+        let (store, ledger, log) = (desk.store, desk.ledger, desk.log)
+        let (output, description) = (options.output, description)
+        return RunControls(
+            save: { name, reason, snapshot in
+                store.save(
+                    name, reason: reason, snapshot: snapshot, steps: { log.steps },
+                    prepare: { try ledger.synchronize() },
+                    finish: { snapshot in
+                        try RunBundle(
+                            snapshot.state, description,
+                            checkpoint: output.appendingPathComponent(name), in: output
+                        ).write()
+                    })
+            },
+            hasSaved: { name, step in
+                let place = output.appendingPathComponent(name)
+                let saved = try? SavedRun(ofCheckpoint: place)
+                return saved?.state.step == step && Manifest.check(place).isWhole
+            },
+            stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
+            report: { event in
+                store.report(report)
+                switch event {
+                case .step(let step): log.add(step)
+                case .epoch(let epoch): log.add(epoch)
+                default: break
+                }
+                report(event)
+            })
     }
 
     /// Takes the directory, and finds out whether the run may go on there.
@@ -261,7 +298,8 @@ public final class FineTuneJob {
         let store = CheckpointStore(
             writer, policy: options.policy, monitor: options.settings.monitor,
             resumedFrom: resumedFrom)
-        return Desk(lock: lock, store: store, ledger: ledger)
+        let log = RunLog(options.output, description, from: tuner.state)
+        return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
     /// Refuses a run whose checkpoints would not fit on the disk.

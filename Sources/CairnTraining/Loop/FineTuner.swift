@@ -17,6 +17,7 @@ public struct FineTuneSettings: Sendable, Equatable {
     public var scheduleOptions = Schedule.Options()
     public var warmup = 0.1
     public var weightDecay = 0.01
+    public var decayScope = DecayScope.all
     /// Largest norm of the gradient; nil never clips.
     public var clip: Double? = 1.0
     public var classWeights = ClassWeights.none
@@ -105,8 +106,8 @@ public final class FineTuner {
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
             precision: settings.precision, tokenBudget: settings.tokenBudget)
-        optimizer = try Optimizer(
-            .adamW(weightDecay: settings.weightDecay), parameters: model.parameters)
+        optimizer = try settings.decayScope.optimizer(
+            .adamW(weightDecay: settings.weightDecay), of: model)
         schedule = Schedule(
             settings.schedule, peak: settings.learningRate, warmup: settings.warmup,
             totalSteps: settings.epochs * Self.stepsPerEpoch(train.count, settings.batchSize),

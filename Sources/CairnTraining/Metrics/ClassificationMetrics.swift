@@ -155,18 +155,17 @@ extension ClassificationMetrics {
         return n * n == chance ? 0 : (Double(right) * n - chance) / (n * n - chance)
     }
 
-    /// A wrong pair of classes and how often it came.
-    public struct Confusion: Sendable, Equatable {
+    /// A class and the one that it was taken for.
+    public struct Pair: Sendable, Hashable {
         public let truth: Int
         public let prediction: Int
-        public let count: Int
     }
 
     /// The most frequent wrong pairs, at most `limit`; equal counts in order of truth, prediction.
-    public func topConfusions(_ limit: Int) -> [Confusion] {
+    public func topConfusions(_ limit: Int) -> [(pair: Pair, count: Int)] {
         let wrong = labels.indices.flatMap { truth in
             labels.indices.filter { $0 != truth && confusion[truth][$0] > 0 }.map {
-                Confusion(truth: truth, prediction: $0, count: confusion[truth][$0])
+                (pair: Pair(truth: truth, prediction: $0), count: confusion[truth][$0])
             }
         }
         // Swift's sort is stable: what was in order stays so.

@@ -38,8 +38,9 @@ extension ClassificationMetrics {
             "top_confusions": .array(
                 topConfusions(5).map {
                     .object([
-                        "truth": .string(labels[$0.truth]),
-                        "prediction": .string(labels[$0.prediction]), "count": JSONValue($0.count),
+                        "truth": .string(labels[$0.pair.truth]),
+                        "prediction": .string(labels[$0.pair.prediction]),
+                        "count": JSONValue($0.count),
                     ])
                 }),
             "confidence_intervals_95": intervals?.document ?? .null,

@@ -42,7 +42,7 @@ extension ClassificationMetrics {
             lines.append(
                 "most often confused: "
                     + wrong.map {
-                        "\(labels[$0.truth]) as \(labels[$0.prediction]) (\($0.count))"
+                        "\(labels[$0.pair.truth]) as \(labels[$0.pair.prediction]) (\($0.count))"
                     }.joined(separator: ", "))
         }
         if let intervals {

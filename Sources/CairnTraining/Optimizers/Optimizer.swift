@@ -15,6 +15,8 @@ public final class Optimizer {
     public let groups: [ParameterGroup]
     /// Updates taken so far.
     public private(set) var step: UInt64 = 0
+    /// That of the last update; nil before the first.
+    public private(set) var learningRate: Double?
     public let parameters: Parameters
     /// The place in `groups` of every parameter that trains.
     private let places: [String: Int]
@@ -64,6 +66,7 @@ public final class Optimizer {
         let names = parameters.trainableNames
         var squares = 0.0
         for name in names {
+            precondition(places[name] != nil, "'\(name)' trains since the optimizer was made")
             guard let gradient = gradients[name] else { continue }
             squares += try parameters.context.sumOfSquares(gradient)
         }
@@ -71,6 +74,7 @@ public final class Optimizer {
         guard norm.isFinite else { return norm }
         let scale = clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
         step += 1
+        self.learningRate = learningRate
         for name in names {
             guard let gradient = gradients[name] else { continue }
             let (count, group) = (count(of: name), groups[places[name]!])
@@ -94,16 +98,18 @@ public final class Optimizer {
                 return tensor
             }
         }
-        let members = Dictionary(grouping: places.keys) { places[$0]! }
         return OptimizerState(
-            step: step,
-            groups: groups.enumerated().map { place, group in
-                OptimizerState.Group(
-                    name: group.name, kind: group.rule.kind,
-                    hyperparameters: group.hyperparameters,
-                    parameters: members[place]!.sorted())
-            },
-            slots: tensors)
+            step: step, groups: groupStates, slots: tensors, learningRate: learningRate)
+    }
+
+    /// The groups as a state has them.
+    var groupStates: [OptimizerState.Group] {
+        let members = Dictionary(grouping: places.keys) { places[$0]! }
+        return groups.enumerated().map { place, group in
+            OptimizerState.Group(
+                name: group.name, kind: group.rule.kind, hyperparameters: group.hyperparameters,
+                parameters: members[place]!.sorted())
+        }
     }
 
     /// Hands out the bytes of every parameter that trains and of its slots: names in order, slots in
@@ -216,6 +222,7 @@ public final class Optimizer {
         let problems = problems(restoring: state)
         precondition(problems.isEmpty, problems.joined(separator: "; "))
         step = state.step
+        learningRate = state.learningRate
         for (name, tensors) in state.slots {
             for (slot, tensor) in tensors {
                 tensor.withBytes { slots[name]![slot]!.copyIn(from: $0) }

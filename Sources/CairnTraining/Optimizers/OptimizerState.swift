@@ -31,11 +31,17 @@ public struct OptimizerState: Sendable {
     public var groups: [Group]
     /// By parameter name, then by slot name; fp32, in the parameter's shape.
     public var slots: [String: [String: Tensor]]
+    /// The rate of the last update, for readers that want to know; no next step depends on it.
+    public var learningRate: Double?
 
-    public init(step: UInt64, groups: [Group], slots: [String: [String: Tensor]]) {
+    public init(
+        step: UInt64, groups: [Group], slots: [String: [String: Tensor]],
+        learningRate: Double? = nil
+    ) {
         self.step = step
         self.groups = groups
         self.slots = slots
+        self.learningRate = learningRate
     }
 }
 

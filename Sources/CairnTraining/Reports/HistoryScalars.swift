@@ -9,8 +9,8 @@ extension RunHistory.Step {
         scalarList([
             ("train/loss", loss), ("train/learning_rate", learningRate),
             ("train/gradient_norm", gradientNorm),
-            ("throughput/rows_per_second", throughput.rowsPerSecond),
-            ("throughput/tokens_per_second", throughput.tokensPerSecond),
+            ("throughput/rows_per_second", throughput?.rowsPerSecond),
+            ("throughput/tokens_per_second", throughput?.tokensPerSecond),
         ])
     }
 }

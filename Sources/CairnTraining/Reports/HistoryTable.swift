@@ -46,8 +46,9 @@ extension RunHistory {
             ].map(number)
     }
 
-    private static func fields(_ work: Throughput) -> [String] {
-        ["\(work.rows)", "\(work.tokens)"]
+    private static func fields(_ work: Throughput?) -> [String] {
+        guard let work else { return [String](repeating: "", count: 5) }
+        return ["\(work.rows)", "\(work.tokens)"]
             + [work.seconds, work.rowsPerSecond, work.tokensPerSecond].map(number)
     }
 

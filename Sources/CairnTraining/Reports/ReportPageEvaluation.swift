@@ -69,7 +69,7 @@ extension RunHistory {
                 caption: "Most often confused, of \(labels.count) classes",
                 head: ["truth", "prediction", "rows"],
                 rows: worst.map {
-                    ["\(labels[$0.truth])", "\(labels[$0.prediction])", "\($0.count)"]
+                    ["\(labels[$0.pair.truth])", "\(labels[$0.pair.prediction])", "\($0.count)"]
                 })
         }
         let heads = labels.map { "<th scope=\"col\"><span>\($0)</span></th>" as HTML }

@@ -76,7 +76,8 @@ enum ReportStyle {
         th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--line);
           white-space: nowrap; }
         th { font-weight: 600; }
-        thead th { color: var(--soft); font-weight: 400; vertical-align: bottom; }
+        thead th { color: var(--soft); font-weight: 400; vertical-align: bottom;
+          white-space: normal; }
         th:first-child { text-align: left; padding-left: 0; }
         tbody th { max-width: 260px; overflow: hidden; text-overflow: ellipsis; font-weight: 500; }
         tr { break-inside: avoid; }

@@ -14,12 +14,13 @@ public struct RunHistory: Sendable {
         public var learningRate: Double
         /// The norm of the gradient before it was clipped; nil where nobody asked.
         public var gradientNorm: Double?
-        /// Rows and real tokens of the step, in the seconds that it took.
-        public var throughput: Throughput
+        /// Rows and real tokens of the step, in the seconds that it took; nil where only a ledger
+        /// tells of the step.
+        public var throughput: Throughput?
 
         public init(
             number: Int, epoch: Int, loss: Double, learningRate: Double, gradientNorm: Double?,
-            throughput: Throughput
+            throughput: Throughput?
         ) {
             self.number = number
             self.epoch = epoch
@@ -134,6 +135,13 @@ extension RunHistory.Step {
             learningRate: report.learningRate, gradientNorm: report.norm,
             throughput: Throughput(
                 rows: report.rows, tokens: report.tokens, seconds: report.seconds))
+    }
+
+    /// A step of an earlier start of the run.
+    public init(_ entry: LedgerEntry) {
+        self.init(
+            number: entry.step, epoch: entry.epoch, loss: entry.loss,
+            learningRate: entry.learningRate, gradientNorm: entry.norm, throughput: nil)
     }
 }
 

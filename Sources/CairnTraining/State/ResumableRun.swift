@@ -69,28 +69,13 @@ public struct ResumableRun: Sendable {
         return slots
     }
 
-    /// The point that a path leads to: a checkpoint directory, or a run's directory, of which the
-    /// newest checkpoint that verifies is taken.
-    ///
-    /// - Parameter note: hears what was passed over, and why.
-    public static func found(at source: URL, note: (String) -> Void) throws -> ResumableRun {
+    /// The directory of the run: that of the checkpoint directory; nil for a single file, which
+    /// may lie anywhere.
+    public var runDirectory: URL? {
+        let place = source.standardizedFileURL.resolvingSymlinksInPath()
         var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: source.path, isDirectory: &isDirectory),
-            isDirectory.boolValue
-        else {
-            throw TrainingError.noRun(
-                path: source.path, found: isDirectory.boolValue ? "a file" : "nothing")
-        }
-        let (url, skipped) = try RunDirectory.checkpoint(at: source)
-        for sentence in skipped { note("passed over \(sentence)") }
-        return try ResumableRun(contentsOf: url)
-    }
-
-    /// The directory of the run: where the checkpoint lies.
-    public func runDirectory(namedBy source: URL) -> URL {
-        source.standardizedFileURL.path == self.source.standardizedFileURL.path
-            ? source.standardizedFileURL.resolvingSymlinksInPath().deletingLastPathComponent()
-            : source
+        return FileManager.default.fileExists(atPath: place.path, isDirectory: &isDirectory)
+            && isDirectory.boolValue ? place.deletingLastPathComponent() : nil
     }
 
     /// What the run was asked to do, with its checkpoints in `output`.

@@ -53,6 +53,13 @@ public struct RunState: Sendable, Equatable {
     public var amendments: [Amendment] = []
 
     public init(runID: String) { self.runID = runID }
+
+    /// The same, of a run that an error ended.
+    var failed: RunState {
+        var state = self
+        state.status = .failed
+        return state
+    }
 }
 
 /// The epoch that the monitor holds for the best.

@@ -17,6 +17,7 @@ extension FineTuneSettings {
             "power": .number(scheduleOptions.power), "cycles": JSONValue(scheduleOptions.cycles),
             "min_ratio": .number(scheduleOptions.minimumRatio),
             "warmup": .number(warmup), "weight_decay": .number(weightDecay),
+            "decay_scope": .string(decayScope.rawValue),
             "clip": .optional(clip), "class_weights": .string(classWeights.rawValue),
             "precision": .string(precision.rawValue), "seed": .integer(Int64(bitPattern: seed)),
             "groups": JSONValue(groups), "monitor": .string(monitor.rawValue),
@@ -40,6 +41,7 @@ extension FineTuneSettings {
         scheduleOptions = Schedule.Options(minimumRatio: ratio, power: power, cycles: cycles)
         warmup = try reader.number("warmup")
         weightDecay = try reader.number("weight_decay")
+        decayScope = try reader.choice("decay_scope", DecayScope.self)
         clip = try reader.optional("clip") { try $0.number($1) }
         classWeights = try reader.choice("class_weights", ClassWeights.self)
         precision = try reader.choice("precision", Precision.self)

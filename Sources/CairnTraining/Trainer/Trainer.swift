@@ -42,6 +42,11 @@ public final class Trainer<Input> {
         return copy
     }
 
+    /// A trainer as this one, whose fits take up from a source.
+    ///
+    ///     try trainer.resuming(from: .path("ck/ep-9.safetensors")).fit(train) { $0.epochs = 20 }
+    public func resuming(from source: ResumeSource) -> Trainer { with { $0.resumeFrom = source } }
+
     // MARK: Fits
 
     /// Trains and returns the losses of this call's steps; none where they are not kept.

@@ -67,7 +67,8 @@ import Testing
 
         let top = metrics.topConfusions(2)
 
-        #expect(top.map { [$0.truth, $0.prediction, $0.count] } == [[1, 2, 3], [0, 1, 1]])
+        #expect(
+            top.map { [$0.pair.truth, $0.pair.prediction, $0.count] } == [[1, 2, 3], [0, 1, 1]])
         #expect(metrics.topConfusions(9).count == 3)
     }
 

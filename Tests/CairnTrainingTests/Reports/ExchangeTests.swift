@@ -26,6 +26,45 @@ struct ExchangeTests {
         try history.write(to: folder)
     }
 
+    /// A run of ten steps that is killed after step 7 and resumed from step 5, killed again after
+    /// step 9 and resumed from step 8.
+    @Test func `events of a run and of its resumes`() throws {
+        let folder = try Exchange.file("events")
+        let starts = try [(1, 7), (6, 9), (9, 10)].enumerated().map { index, range in
+            let log = try TensorBoardLog(in: folder, firstStep: range.0)
+            let entries = try (range.0...range.1).map { step -> JSONValue in
+                let scalars = Self.scalars(step, start: index)
+                try log.append(step: step, scalars)
+                return .object([
+                    "step": JSONValue(step),
+                    "scalars": .object(
+                        JSONObject(scalars.map { ($0.tag, .number(Double($0.value))) })),
+                ])
+            }
+            if index == 2 { try log.close() }
+            return JSONValue.object([
+                "first_step": JSONValue(range.0), "entries": .array(entries),
+            ])
+        }
+        try Exchange.write(.object(["starts": .array(starts)]), "events.json")
+    }
+
+    /// Values that tell which start wrote them; every fifth step ends an epoch.
+    private static func scalars(_ step: Int, start: Int) -> [TensorBoardEvent.Scalar] {
+        let work = Throughput(rows: 8, tokens: 100 + step, seconds: 0.1)
+        let value = Double(step) + Double(start) / 8
+        let scalars = RunHistory.Step(
+            number: step, epoch: 1, loss: value, learningRate: 0, gradientNorm: 1 / value,
+            throughput: work
+        ).scalars
+        guard step % 5 == 0 else { return scalars }
+        return scalars
+            + RunHistory.Epoch(
+                number: step / 5, step: step, trainLoss: 0.1, validationLoss: -value,
+                learningRate: 0, throughput: work
+            ).scalars
+    }
+
     private func evaluate(_ given: JSONValue) throws -> JSONValue {
         let labels = try #require(given["labels"]?.array).compactMap(\.string)
         let logits = try #require(given["logits"]?.array).map { row in

@@ -62,6 +62,32 @@ import Testing
             lines[2] == "epoch,1,1,nan,1e-05,,4,20,0.5,8.0,40.0,,0.25,,,0.125")
     }
 
+    @Test func `a step of the ledger has loss, rate and norm`() {
+        let entry = LedgerEntry(
+            step: 7, epoch: 2, batch: "", loss: 0.5, learningRate: 0.25, norm: 2, state: "")
+        var history = RunHistory(title: "t", status: "s")
+        history.steps = [RunHistory.Step(entry)]
+
+        #expect(lines(history)[1] == "step,2,7,0.5,0.25,2.0,,,,,,,,,,")
+        #expect(
+            history.steps[0].scalars.map(\.tag) == [
+                "train/loss", "train/learning_rate", "train/gradient_norm",
+            ])
+    }
+
+    @Test func `the state of a run gives epochs, times and sums`() {
+        var state = RunState(runID: "r")
+        state.status = .stoppedEarly
+        state.timing = RunTiming(training: 2, validation: 1, saving: 0.5)
+        (state.trainedRows, state.trainedTokens) = (8, 100)
+
+        let history = RunHistory(title: "t", state: state)
+
+        #expect(history.status == "stopped early" && history.bestEpoch == nil)
+        #expect(history.timing.total == 3.5)
+        #expect(history.throughput.tokensPerSecond == 50)
+    }
+
     @Test func `a step's values by their TensorBoard names`() {
         var step = Self.step(1, epoch: 1)
 
@@ -72,7 +98,7 @@ import Testing
                 .init("throughput/tokens_per_second", 40),
             ])
         step.gradientNorm = nil
-        step.throughput.seconds = 0
+        step.throughput?.seconds = 0
         #expect(step.scalars.map(\.tag) == ["train/loss", "train/learning_rate"])
     }
 

@@ -16,6 +16,7 @@ final class CheckpointSaver<Input> {
     private(set) var written: [CheckpointRecord] = []
     private(set) var notes: [String] = []
     private(set) var seconds = 0.0
+    private var locks: [String: RunLock] = [:]
 
     /// Checks the path; nil when the fit saves nothing.
     init?(_ trainer: Trainer<Input>, _ options: FitOptions) throws {
@@ -31,6 +32,24 @@ final class CheckpointSaver<Input> {
             check: { [learner] path in try learner.check(path: path) })
     }
 
+    /// Takes the directory for this fit: no other may write into it meanwhile.
+    func takeDirectory() throws {
+        if let directory = plan.directory { try take(directory) }
+    }
+
+    private func take(_ folder: URL) throws {
+        guard locks[folder.path] == nil else { return }
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let lock = try RunLock(folder)
+        if let note = lock.note { notes.append(note) }
+        locks[folder.path] = lock
+    }
+
+    func releaseDirectories() {
+        for lock in locks.values { lock.release() }
+        locks = [:]
+    }
+
     /// Never deletes this checkpoint.
     func protect(_ checkpoint: URL?) {
         if let checkpoint { protected.insert(checkpoint.path) }
@@ -38,8 +57,17 @@ final class CheckpointSaver<Input> {
 
     /// What the policy resumes from: nothing where the directory has no checkpoint.
     func history(_ resume: ArtifactPolicy.Resume, _ rule: Monitor.Rule) throws -> ResumeSource? {
-        let history = try CheckpointHistory(reading: plan.directory)
-        if case .latest = resume { return history.records.isEmpty ? nil : .path(plan.directory) }
+        guard let directory = plan.directory else {
+            throw TrainerError.option(
+                "checkpoint_directory",
+                expected: "given where the policy resumes and a closure "
+                    + "names the paths", found: "none")
+        }
+        let history = try CheckpointHistory(reading: directory)
+        if case .latest = resume {
+            let isEmpty = history.records.isEmpty && history.strangers(learner).isEmpty
+            return isEmpty ? nil : .path(directory)
+        }
         guard let best = history.best(rule).first else { return nil }
         try best.verify()
         return .path(best.path)
@@ -69,7 +97,11 @@ final class CheckpointSaver<Input> {
     /// Where a run was stopped, beside its other checkpoints, never in place of one.
     func saveInterrupted(_ run: FitRun<Input>) throws {
         let context = context(within: run.state)
-        _ = try save(run, to: try plan.interrupted(context), context, nil)
+        guard let path = try plan.interrupted(context) else {
+            notes.append("nothing was saved, for checkpoint_path names no path")
+            return
+        }
+        _ = try save(run, to: path, context, nil)
     }
 
     private func context(within state: TrainerState) -> PathContext {
@@ -88,15 +120,21 @@ final class CheckpointSaver<Input> {
         defer { seconds += (clock.now - start).inSeconds }
         try FileManager.default.createDirectory(
             at: path.deletingLastPathComponent(), withIntermediateDirectories: true)
+        let folder = plan.directory ?? path.deletingLastPathComponent()
+        try take(folder)
         let metadata = stateAfter(run, path, context, row).metadata(adding: options.metadata)
         let files = try learner.save(to: path, metadata: metadata)
         let record = try CheckpointRecord(
-            files: files, in: plan.directory, context: context, metadata: metadata,
+            files: files, in: folder, context: context, metadata: metadata,
             isEpochEnd: row != nil)
         written.removeAll { $0.path == record.path }
         written.append(record)
         updateIndex(adding: record)
-        run.withBundle(run.report(.interrupted, nil))
+        if policy.runBundlePath != nil {
+            // What it says until the next one: that the run goes no further than this.
+            let report = run.withBundle { run.report(.interrupted, nil) }
+            if report.runBundlePath == nil, let note = report.notes.last { notes.append(note) }
+        }
         try hooks.emit(.checkpoint, event(path: record.path, context))
         if row == nil { run.state.hooks = hooks.counters }
         return true
@@ -123,7 +161,7 @@ final class CheckpointSaver<Input> {
     /// The checkpoint is committed: neither the index nor what is deleted may undo that.
     private func updateIndex(adding record: CheckpointRecord) {
         do {
-            var history = try CheckpointHistory(reading: plan.directory)
+            var history = try CheckpointHistory(reading: record.directory)
             history.add(record)
             try history.write()
             let count = history.records.count
@@ -131,7 +169,7 @@ final class CheckpointSaver<Input> {
                 policy.retention, rule: options.monitorRule, protected: protected)
             if history.records.count != count { try history.write() }
         } catch {
-            notes.append("the index of \(plan.directory.path) was not written: \(error)")
+            notes.append("the index of \(record.directory.path) was not written: \(error)")
         }
     }
 }

@@ -18,7 +18,8 @@ public enum LearningRate: Sendable, Equatable {
     }
 }
 
-/// The options of a fit.
+/// The options of a fit. How items become batches is told to `Feed`, with its collation and its
+/// transforms.
 public struct FitOptions {
     /// The total to reach, those of an earlier run included.
     public var epochs = 1

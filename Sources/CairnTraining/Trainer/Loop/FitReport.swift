@@ -73,6 +73,8 @@ public struct FitReport: Sendable {
     public var saveSeconds: Double
     /// Seconds of the whole run.
     public var runSeconds: Double
+    /// What the trajectory depended on.
+    public var settings: [RunSetting: JSONValue]
     public var stateDigest: String
     /// What a user should know and no error said.
     public var notes: [String]
@@ -109,6 +111,14 @@ extension JSONValue {
     }
 }
 
+extension [RunSetting: JSONValue] {
+    var json: JSONValue {
+        .object(
+            JSONObject(
+                sorted { $0.key.rawValue < $1.key.rawValue }.map { ($0.key.rawValue, $0.value) }))
+    }
+}
+
 extension EpochRow {
     var json: JSONValue {
         .object([
@@ -141,7 +151,8 @@ extension FitReport {
             "checkpoints": .array(checkpoints.map { .string($0.path.path) }),
             "seconds": .real(seconds), "train_seconds": .real(trainSeconds),
             "validation_seconds": .real(validationSeconds), "save_seconds": .real(saveSeconds),
-            "run_seconds": .real(runSeconds), "state_digest": .string(stateDigest),
+            "run_seconds": .real(runSeconds), "settings": settings.json,
+            "state_digest": .string(stateDigest),
             "cairn_version": .string(CairnVersion.string),
             "notes": .array(notes.map { .string($0) }),
         ]

@@ -43,6 +43,7 @@ final class FitRun<Input> {
         state.step = learner.step
         state.settings = Self.settings(trainer, options, data.train)
         saver = try CheckpointSaver(trainer, options)
+        try saver?.takeDirectory()
         try takeUp()
     }
 
@@ -65,7 +66,7 @@ final class FitRun<Input> {
         let resolver = ResumeResolver(
             learner: learner, options: options, fresh: state, hookNames: hooks.names)
         guard let point = try resolver.resolve(source) else { return }
-        try point.apply()
+        point.apply()
         state = point.state
         state.step = learner.step
         hooks.counters = state.hooks
@@ -99,8 +100,8 @@ final class FitRun<Input> {
         } catch {
             failure = error
         }
-        var report = report(status, failure)
-        report = withBundle(report)
+        let report = withBundle { self.report(status, failure) }
+        saver?.releaseDirectories()
         trainer.lastReport = report
         do {
             try hooks.emit(.afterFit, FitEnd(report: report))
@@ -129,6 +130,9 @@ final class FitRun<Input> {
         while state.position.epoch < options.epochs {
             guard try epoch(state.position.epoch) else {
                 try saver?.saveInterrupted(self)
+                if saver == nil {
+                    log.notes.append("nothing was saved, for no checkpoint_path is given")
+                }
                 return .interrupted
             }
             if state.monitor.stoppedEarly { return .stoppedEarly }
@@ -239,15 +243,15 @@ final class FitRun<Input> {
             learningRate: state.learningRate, testLoss: log.testLoss,
             checkpoints: saver?.written ?? [], seconds: seconds, trainSeconds: log.trainSeconds,
             validationSeconds: log.validationSeconds, saveSeconds: saver?.seconds ?? 0,
-            runSeconds: state.seconds, stateDigest: learner.stateDigest,
+            runSeconds: state.seconds, settings: state.settings,
+            stateDigest: learner.stateDigest,
             notes: log.notes + (saver?.notes ?? []))
     }
 
     /// Writes the run's bundle, if the policy asks for one; a failure becomes a note.
-    @discardableResult
-    func withBundle(_ report: FitReport) -> FitReport {
+    func withBundle(_ make: () -> FitReport) -> FitReport {
+        var report = make()
         guard let path = trainer.artifacts.runBundlePath else { return report }
-        var report = report
         report.runBundlePath = path.path
         do {
             try trainer.saveRunBundle(

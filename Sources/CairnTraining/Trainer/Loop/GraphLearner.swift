@@ -141,7 +141,13 @@ public final class GraphLearner: Learner {
     // MARK: State
 
     public var settings: [RunSetting: JSONValue] {
-        let groups = optimizer.state.groups.map { JSONValue.object($0.json) }
+        let groups = optimizer.groups.map { group in
+            var entry: JSONObject = ["name": .string(group.name), "kind": .string(group.rule.kind)]
+            for (name, value) in group.hyperparameters.sorted(by: { $0.key < $1.key }) {
+                entry[name] = .real(value)
+            }
+            return JSONValue.object(entry)
+        }
         let loss: JSONValue =
             switch objective {
             case .loss(let loss): .string("\(loss)")
@@ -157,21 +163,40 @@ public final class GraphLearner: Learner {
 
     // MARK: Files
 
-    /// A path that ends with `/` is a directory.
+    /// A path that ends with `/` is a directory; `ModelFilePath` has the rules for files.
     public func check(path: String) throws {
-        guard path.hasSuffix("/") else {
-            throw TrainerError.path(path, reason: "its extension names no format")
-        }
+        if !path.hasSuffix("/") { _ = try ModelFilePath(savingTo: URL(fileURLWithPath: path)) }
     }
 
     public func save(to url: URL, metadata: JSONObject) throws -> [URL] {
-        try check(path: url.hasDirectoryPath ? url.path + "/" : url.path)
-        try DirectoryCheckpoint.save(model.parameters, optimizer, to: url, metadata: metadata)
+        guard url.hasDirectoryPath else {
+            let weights = try model.save(to: url, optimizer: optimizer, metadata: metadata)
+            return [weights] + [try ModelFilePath(savingTo: weights).sidecar].compactMap { $0 }
+        }
+        let content = ModelFileContent(
+            tensors: Dictionary(
+                uniqueKeysWithValues: model.checkpointNames.map {
+                    ($0, model.parameters.tensor($0))
+                }), metadata: metadata, optimizer: optimizer.state)
+        let runID = metadata[TrainerState.key]?["run_id"]?.string ?? ""
+        try DirectoryCheckpoint.write(content, to: url, runID: runID)
         return [url]
     }
 
-    public func read(_ url: URL) throws -> ReadCheckpoint {
-        try DirectoryCheckpoint.read(url, model.parameters, optimizer)
+    public func read(_ url: URL, withOptimizer: Bool) throws -> ReadCheckpoint {
+        var (file, content): (URL, ModelFileContent)
+        if DirectoryCheckpoint.isOne(url) {
+            (file, content) = (url, try DirectoryCheckpoint.read(url))
+        } else {
+            let path = try ModelFilePath(loadingFrom: url)
+            (file, content) = (path.url, try ModelFileContent(contentsOf: path))
+        }
+        let load = try model.prepareLoad(
+            of: content, from: file, optimizer: withOptimizer ? optimizer : nil,
+            optimizerMayBeAbsent: true)
+        return ReadCheckpoint(
+            metadata: content.metadata, hasOptimizer: content.optimizer != nil,
+            remarks: content.remarks + (load.fit?.remarks ?? []), apply: load.apply)
     }
 }
 

@@ -27,14 +27,18 @@ public struct ReadCheckpoint {
     public let metadata: JSONObject
     /// Whether it holds the optimizer's state; without it there is no resume.
     public let hasOptimizer: Bool
-    /// Replaces the weights, and the optimizer's state where asked for; cannot fail half-way.
-    public let apply: (_ withOptimizer: Bool) throws -> Void
+    /// What of it was not used or could not be known, a sentence each.
+    public let remarks: [String]
+    /// Replaces the weights, and the optimizer's state where it was read with it.
+    public let apply: () -> Void
 
     public init(
-        metadata: JSONObject, hasOptimizer: Bool, apply: @escaping (Bool) throws -> Void
+        metadata: JSONObject, hasOptimizer: Bool, remarks: [String] = [],
+        apply: @escaping () -> Void
     ) {
         self.metadata = metadata
         self.hasOptimizer = hasOptimizer
+        self.remarks = remarks
         self.apply = apply
     }
 }
@@ -79,6 +83,6 @@ public protocol Learner<Input>: AnyObject {
     /// one to load from first.
     func save(to url: URL, metadata: JSONObject) throws -> [URL]
 
-    /// Reads a checkpoint and checks that all of it fits.
-    func read(_ url: URL) throws -> ReadCheckpoint
+    /// Reads a checkpoint and checks that all of it fits, the optimizer's state if asked for.
+    func read(_ url: URL, withOptimizer: Bool) throws -> ReadCheckpoint
 }

@@ -2,9 +2,12 @@
 /// Everything of a run that changes, besides what the learner holds.
 
 import CairnFormats
+import Foundation
 
 /// Where a run stands; with weights and optimizer it is all that the next step depends on.
 public struct TrainerState: Sendable, Equatable {
+    /// Which run this is, through all of its resumes.
+    public var runID = UUID().uuidString.lowercased()
     /// Optimizer steps taken.
     public var step = 0
     public var position: DataPosition
@@ -77,7 +80,7 @@ extension TrainerState {
 
     private var json: JSONValue {
         .object([
-            "schema": .whole(Self.schema), "step": .whole(step),
+            "schema": .whole(Self.schema), "run_id": .string(runID), "step": .whole(step),
             "position": .object([
                 "epoch": .whole(position.epoch), "index": .whole(position.index),
                 "data": .string(position.key),
@@ -100,10 +103,7 @@ extension TrainerState {
                 "done": .array(hooks.done.sorted().map { .string($0) }),
             ]),
             "seconds": .real(seconds), "learning_rate": .real(learningRate),
-            "settings": .object(
-                JSONObject(
-                    settings.sorted { $0.key.rawValue < $1.key.rawValue }
-                        .map { ($0.key.rawValue, $0.value) })),
+            "settings": settings.json,
         ])
     }
 
@@ -127,6 +127,7 @@ extension TrainerState {
             name: try watch.string("name"), mode: mode, minDelta: try watch.real("min_delta"),
             patience: try watch.optionalInteger("patience"))
         self.init(monitor: rule, dataKey: try place.string("data"))
+        runID = try reader.string("run_id")
         step = try reader.integer("step")
         position.epoch = try place.integer("epoch")
         position.index = try place.integer("index")

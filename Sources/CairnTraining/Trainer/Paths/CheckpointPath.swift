@@ -23,8 +23,9 @@ struct CheckpointPlan {
     }
 
     private let kind: Kind
-    /// What relative paths are relative to, and where alone files are ever deleted.
-    let directory: URL
+    /// Where all checkpoints lie, and where alone files are ever deleted; nil where a closure may
+    /// name any folder.
+    let directory: URL?
     private let isBase: Bool
     private let overwrites: Bool
     /// Paths of this run, with the step of each.
@@ -44,7 +45,7 @@ struct CheckpointPlan {
         switch path {
         case .chosen(let choose):
             kind = .chosen(choose)
-            self.directory = directory ?? URL(fileURLWithPath: ".", isDirectory: true)
+            self.directory = directory
         case .template(let text):
             let template = try PathTemplate(text)
             if isBase, text.hasPrefix("/") {
@@ -89,8 +90,9 @@ struct CheckpointPlan {
         }
     }
 
-    /// `interrupted` with the extension of the run's checkpoints, in the folder they go to.
-    func interrupted(_ context: PathContext) throws -> URL {
+    /// `interrupted` with the extension of the run's checkpoints, in the folder they go to; nil
+    /// where a closure names none.
+    func interrupted(_ context: PathContext) throws -> URL? {
         var sample: String?
         switch kind {
         case .chosen(let choose):
@@ -99,7 +101,8 @@ struct CheckpointPlan {
             sample = try choose(improved)
         case .template(let template): sample = try template.path(context)
         }
-        let path = try place(sample.flatMap { $0.isEmpty ? nil : $0 } ?? "interrupted.safetensors")
+        guard let sample, !sample.isEmpty else { return nil }
+        let path = try place(sample)
         let folder = path.deletingLastPathComponent()
         let name = "interrupted"
         return folder.appendingPathComponent(
@@ -111,7 +114,7 @@ struct CheckpointPlan {
         if path.split(separator: "/").contains("..") {
             throw .path(path, reason: "'..' leads out of the directory")
         }
-        guard isBase else { return URL(fileURLWithPath: path) }
+        guard isBase, let directory else { return URL(fileURLWithPath: path) }
         if path.hasPrefix("/") {
             throw .path(path, reason: "it is absolute, but a directory is given")
         }

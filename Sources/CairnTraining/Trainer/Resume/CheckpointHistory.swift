@@ -58,6 +58,27 @@ struct CheckpointHistory {
         }.filter { FileManager.default.fileExists(atPath: $0.path.path) }
     }
 
+    /// The history of a folder that may be any; nil without an index that can be read.
+    init?(readable directory: URL) {
+        guard let history = try? CheckpointHistory(reading: directory) else { return nil }
+        self = history
+    }
+
+    /// What lies in the directory under a checkpoint's name and not in the index, as after a crash
+    /// between the two: sorted by name.
+    func strangers(_ learner: any Learner) -> [URL] {
+        let known = Set(records.flatMap { $0.places.map(\.lastPathComponent) } + [Self.fileName])
+        let entries = try? FileManager.default.contentsOfDirectory(
+            at: directory, includingPropertiesForKeys: [.isDirectoryKey],
+            options: .skipsHiddenFiles)
+        return (entries ?? []).filter { entry in
+            guard !known.contains(entry.lastPathComponent) else { return false }
+            if entry.hasDirectoryPath { return DirectoryCheckpoint.isOne(entry) }
+            return !entry.pathExtension.isEmpty
+                && (try? learner.check(path: entry.path)) != nil
+        }.sorted { $0.path < $1.path }
+    }
+
     /// Adds a checkpoint, in place of an earlier one with its path.
     mutating func add(_ record: CheckpointRecord) {
         records.removeAll { $0.path.path == record.path.path }
@@ -106,9 +127,7 @@ struct CheckpointHistory {
                     continue
                 }
                 do {
-                    if FileManager.default.fileExists(atPath: path.path) {
-                        try FileManager.default.removeItem(at: path)
-                    }
+                    try Self.remove(path)
                 } catch {
                     notes.append("\(path.path) could not be deleted: \(error)")
                 }
@@ -116,6 +135,19 @@ struct CheckpointHistory {
         }
         records = records.filter { FileManager.default.fileExists(atPath: $0.path.path) }
         return notes
+    }
+
+    /// Removes a file or a checkpoint's directory durably; nothing there is no error.
+    private static func remove(_ path: URL) throws(FormatError) {
+        let files = SystemFiles()
+        switch try files.kind(of: path.path) {
+        case .none: return
+        case .directory:
+            try Removal.remove(path.lastPathComponent, in: path.deletingLastPathComponent())
+        case .file, .link, .other:
+            try files.remove(path.path)
+            try files.synchronizeDirectory(path.deletingLastPathComponent().path)
+        }
     }
 
     /// Whether a path, with its links followed, lies in the directory.
@@ -139,7 +171,7 @@ extension CheckpointRecord {
             // The manifest of a directory covers all that is in it.
             let file =
                 DirectoryCheckpoint.isOne(file)
-                ? file.appendingPathComponent(DirectoryCheckpoint.manifest) : file
+                ? file.appendingPathComponent(Manifest.fileName) : file
             return CommittedFile(
                 name: RelativePath.from(directory, to: file),
                 size: (try FileManager.default.attributesOfItem(atPath: file.path)[.size]

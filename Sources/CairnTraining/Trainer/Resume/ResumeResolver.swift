@@ -13,7 +13,7 @@ struct ResumePoint {
     /// The checkpoint's own path: retention never deletes it.
     var checkpoint: URL?
     var notes: [String] = []
-    var apply: () throws -> Void = {}
+    var apply: () -> Void = {}
 }
 
 /// Resolves the source of one fit.
@@ -87,7 +87,7 @@ struct ResumeResolver<Input> {
                     path: file.url.path, expected: file.sha256, found: found)
             }
         }
-        let read = try learner.read(url)
+        let read = try learner.read(url, withOptimizer: part != .weights)
         if let named = payload.metadata["epoch"]?.integer,
             let own = read.metadata["epoch"]?.integer,
             named != own
@@ -103,34 +103,49 @@ struct ResumeResolver<Input> {
     }
 
     private func point(checkpoint url: URL, _ part: Part) throws -> ResumePoint {
-        let read = try learner.read(url)
+        let folder = CheckpointHistory(readable: url.deletingLastPathComponent())
+        try folder?.records.first { $0.path.path == url.path }?.verify()
+        let read = try learner.read(url, withOptimizer: part != .weights)
         var point = try finished(read.metadata, url.path, part, read)
         point.checkpoint = url
         return point
     }
 
-    /// The newest checkpoint of a run's directory that verifies.
+    /// The newest checkpoint of a run's directory that verifies: of those in the index, and of
+    /// those that a crash kept from it.
     private func point(directory: URL, _ part: Part) throws -> ResumePoint {
         let history = try CheckpointHistory(reading: directory)
-        guard !history.records.isEmpty else { return try point(checkpoint: directory, part) }
         var skipped: [String] = []
-        let newestFirst = history.records.enumerated().sorted {
-            ($0.element.step, $0.offset) > ($1.element.step, $1.offset)
-        }.map(\.element)
-        for record in newestFirst {
+        var candidates: [(url: URL, step: Int)] = []
+        for record in history.records {
             do {
                 try record.verify()
+                candidates.append((record.path, record.step))
             } catch {
                 skipped.append("skipped \(record.path.path): \(error)")
-                continue
             }
-            var point = try point(checkpoint: record.path, part)
-            point.notes = skipped + point.notes
-            return point
         }
-        throw TrainerError.resume(
-            source: directory.path,
-            reason: "no checkpoint verifies: " + skipped.joined(separator: "; "))
+        for url in history.strangers(learner) {
+            do {
+                let metadata = try learner.read(url, withOptimizer: part != .weights).metadata
+                let state = try TrainerState(metadata: metadata, file: url.path)
+                candidates.append((url, state?.step ?? 0))
+            } catch {
+                skipped.append("skipped \(url.path): \(error)")
+            }
+        }
+        let newest = candidates.indices.max {
+            (candidates[$0].step, $0) < (candidates[$1].step, $1)
+        }
+        guard let newest else {
+            throw TrainerError.resume(
+                source: directory.path,
+                reason: "no checkpoint in it verifies"
+                    + (skipped.isEmpty ? "" : ": " + skipped.joined(separator: "; ")))
+        }
+        var point = try point(checkpoint: candidates[newest].url, part)
+        point.notes = skipped + point.notes
+        return point
     }
 
     // MARK: Checks
@@ -141,7 +156,7 @@ struct ResumeResolver<Input> {
         if part == .weights {
             var point = ResumePoint(state: fresh)
             point.state.step = learner.step
-            point.apply = { try read?.apply(false) }
+            point.apply = { read?.apply() }
             return point
         }
         if part == .all, read?.hasOptimizer == false {
@@ -161,7 +176,8 @@ struct ResumeResolver<Input> {
         var point = ResumePoint(state: state, notes: notes)
         point.resumedFromEpoch = state.lastEpoch
         point.state.settings = fresh.settings
-        if part == .all, let read { point.apply = { try read.apply(true) } }
+        point.notes += read?.remarks ?? []
+        if part == .all, let read { point.apply = read.apply }
         return point
     }
 
@@ -191,7 +207,9 @@ struct ResumeResolver<Input> {
     private func checkSettings(_ state: TrainerState, _ origin: String) throws(TrainerError) {
         let differences = RunSetting.allCases.filter { setting in
             guard let saved = state.settings[setting] else { return false }
-            return saved != fresh.settings[setting] && !options.allowedDifferences.contains(setting)
+            // A format may have put keys into another order.
+            return Self.text(saved) != Self.text(fresh.settings[setting])
+                && !options.allowedDifferences.contains(setting)
         }
         guard differences.isEmpty else {
             let list = differences.map { setting in
@@ -205,7 +223,8 @@ struct ResumeResolver<Input> {
     }
 
     private static func text(_ value: JSONValue?) -> String {
-        guard let value, let data = try? value.serialized(pretty: false) else { return "nothing" }
+        guard let value, let data = try? value.serialized(pretty: false, sortedKeys: true)
+        else { return "nothing" }
         return String(decoding: data, as: UTF8.self)
     }
 }
