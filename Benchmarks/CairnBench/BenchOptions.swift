@@ -6,7 +6,7 @@ import Foundation
 
 /// What to measure, and on what.
 struct BenchOptions {
-    enum Subject: String, CaseIterable { case kernels, step }
+    enum Subject: String, CaseIterable { case kernels, step, files }
 
     /// The benchmark was called wrongly; exit code 2.
     struct Wrong: Error {
@@ -17,7 +17,9 @@ struct BenchOptions {
     static let usage = """
         usage: cairn-bench kernels [--peer PYTHON] [--threads N] [--isa NAME] [--json] [--quick]
                cairn-bench step --model DIR [--threads N] [--isa NAME] [--json] [--quick]
-          --peer   a Python with torch and numpy, timed in turns with Cairn on the same shapes
+               cairn-bench files [--peer PYTHON] [--json] [--quick]
+          --peer   a Python with torch and numpy, for files with safetensors and numpy, timed in
+                   turns with Cairn on the same sizes
           --quick  checks results on the smaller shapes and prints no times
         """
 
@@ -31,7 +33,7 @@ struct BenchOptions {
 
     init(_ arguments: [String]) throws {
         guard let first = arguments.first, let subject = Subject(rawValue: first) else {
-            throw Wrong("expected kernels or step, found \(arguments.first ?? "nothing")")
+            throw Wrong("expected kernels, step or files, found \(arguments.first ?? "nothing")")
         }
         self.subject = subject
         var rest = arguments.dropFirst()
@@ -44,7 +46,7 @@ struct BenchOptions {
             case "--json": printsJSON = true
             case "--quick": isQuick = true
             case "--model" where subject == .step: model = URL(fileURLWithPath: try value())
-            case "--peer" where subject == .kernels: peer = try value()
+            case "--peer" where subject != .step: peer = try value()
             case "--threads":
                 let text = try value()
                 guard let number = Int(text), (1...Context.maximumThreads).contains(number) else {

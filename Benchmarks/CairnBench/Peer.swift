@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The peers' matmuls in a process of their own, timed in turns with ours.
+/// The peers' work in a process of its own, timed in turns with ours.
 
 import Cairn
 import Foundation
 
-/// Talks to `Benchmarks/peer.py`: a JSON request per line, a JSON answer per line.
+/// Talks to a script in `Benchmarks`: a JSON request per line, a JSON answer per line.
 final class Peer {
     private let process = Process()
     private let requests = Pipe()
@@ -14,9 +14,9 @@ final class Peer {
 
     struct Failure: Error, CustomStringConvertible { let description: String }
 
-    init(python: String, threads: Int) throws {
+    init(python: String, threads: Int, script name: String = "peer.py") throws {
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("peer.py")
+            .deletingLastPathComponent().appendingPathComponent(name)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [python, script.path, "\(threads)"]
         process.standardInput = requests
@@ -53,7 +53,7 @@ final class Peer {
         return seconds
     }
 
-    private func ask(_ request: JSONValue) throws -> JSONValue {
+    func ask(_ request: JSONValue) throws -> JSONValue {
         let line = try request.serialized(pretty: false) + Data("\n".utf8)
         try requests.fileHandleForWriting.write(contentsOf: line)
         return try Self.answer(answers, &unread, "an answer")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// `cairn-bench`: how fast the kernels and a training step are, checked before they are timed.
+/// `cairn-bench`: how fast kernels, a training step and files are, checked before they are timed.
 
 import Cairn
 import Foundation
@@ -17,6 +17,7 @@ do {
     switch options.subject {
     case .kernels: try KernelBench(options, report).run()
     case .step: try StepBench(options, report).run()
+    case .files: try FilesBench(options, report).run()
     }
     try report.finish()
 } catch let wrong as BenchOptions.Wrong {

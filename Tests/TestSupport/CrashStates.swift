@@ -16,7 +16,13 @@ package struct CrashLimits: Sendable {
     /// all there and all lost.
     package var pairs: Int
 
-    package static let quick = CrashLimits(entries: 5, writes: 2, pairs: 400)
+    package init(entries: Int, writes: Int, pairs: Int) {
+        self.entries = entries
+        self.writes = writes
+        self.pairs = pairs
+    }
+
+    package static let quick = CrashLimits(entries: 7, writes: 3, pairs: 1_500)
     package static let full = CrashLimits(entries: 10, writes: 3, pairs: 20_000)
 }
 
@@ -74,7 +80,7 @@ package struct CrashStates {
     }
 
     package mutating func forEach(_ body: (CrashState) throws -> Void) rethrows {
-        for end in 0...changes.count {
+        for end in 0...changes.count where isTurningPoint(end) {
             let moment = Moment(initial, changes[..<end])
             var known: (entries: [Bool], tree: Tree)?
             for (entries, writes) in choices(moment) {
@@ -92,6 +98,16 @@ package struct CrashStates {
                         story: story(end, moment, entries, writes), isNewTree: isNew,
                         files: tree.paths.map { ($0, content($1, moment, writes)) }))
             }
+        }
+    }
+
+    /// Whether the next change makes earlier ones durable, or promises them. Before any other one
+    /// each state is among those of the next moment: that change did not arrive.
+    private func isTurningPoint(_ end: Int) -> Bool {
+        guard end < changes.count else { return true }
+        switch changes[end] {
+        case .synchronize, .promise: return true
+        default: return false
         }
     }
 

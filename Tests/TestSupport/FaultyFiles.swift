@@ -14,20 +14,19 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
     private let failing: Set<Int>
     private let halving: Set<Int>
     private let canExchange: Bool
-    private let synchronizes: Bool
     private let fullFrom: Int
     private let interrupts: Bool
     private var writes = 0
     /// Descriptors that were opened and not closed.
     package private(set) var openCount = 0
     package private(set) var log: [String] = []
-    private let system = SystemFiles()
+    private let system: SystemFiles
 
     package init(
         failing: Set<Int> = [], halving: Set<Int> = [], canExchange: Bool = true,
         fullFrom: Int = .max, interrupts: Bool = false, synchronizes: Bool = true
     ) {
-        self.synchronizes = synchronizes
+        system = SystemFiles(synchronizes: synchronizes)
         self.fullFrom = fullFrom
         self.interrupts = interrupts
         self.failing = failing
@@ -97,7 +96,7 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
 
     package func synchronize(_ file: Int32, path: String) throws(FormatError) {
         try step("sync", path)
-        if synchronizes { try system.synchronize(file, path: path) }
+        try system.synchronize(file, path: path)
     }
 
     package func close(_ file: Int32, path: String) throws(FormatError) {
@@ -108,7 +107,7 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
 
     package func synchronizeDirectory(_ path: String) throws(FormatError) {
         try step("syncdir", path)
-        if synchronizes { try system.synchronizeDirectory(path) }
+        try system.synchronizeDirectory(path)
     }
 
     package func makeLink(_ path: String, to destination: String) throws(FormatError) {

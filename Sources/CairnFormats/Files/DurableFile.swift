@@ -76,23 +76,27 @@ public struct FileSink: ByteSink {
     let path: String
     private let files: any FileOperations
     private let descriptor: Int32
+    private let hashes: Bool
     private(set) var byteCount = 0
     private(set) var hash = SHA256()
 
-    init(path: String, files: some FileOperations) throws(FormatError) {
+    package init(
+        path: String, files: some FileOperations, hashes: Bool = true
+    ) throws(FormatError) {
         self.path = path
         self.files = files
+        self.hashes = hashes
         descriptor = try files.createFile(path)
     }
 
     public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
         try files.writeAll(bytes, to: descriptor, path: path)
-        hash.update(bytes)
+        if hashes { hash.update(bytes) }
         byteCount += bytes.count
     }
 
     /// Brings the bytes to the medium and closes the file, which a failure closes too.
-    func finish() throws(FormatError) {
+    package func finish() throws(FormatError) {
         do {
             try files.synchronize(descriptor, path: path)
         } catch {

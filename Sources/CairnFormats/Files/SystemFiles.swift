@@ -13,7 +13,10 @@ import Foundation
 
 /// The system's own file operations.
 package struct SystemFiles: FileOperations {
-    package init() {}
+    private let synchronizes: Bool
+
+    /// - Parameter synchronizes: false waits for no medium, for tests and to measure the waiting.
+    package init(synchronizes: Bool = true) { self.synchronizes = synchronizes }
 
     package func makeDirectory(_ path: String) throws(FormatError) {
         if mkdir(path, 0o777) != 0 { throw .system("create directory", path, errno) }
@@ -51,6 +54,7 @@ package struct SystemFiles: FileOperations {
     }
 
     package func synchronize(_ file: Int32, path: String) throws(FormatError) {
+        guard synchronizes else { return }
         #if canImport(Darwin)
             // fsync alone leaves the bytes in the drive's cache; some file systems have no more.
             if Self.untilDone({ fcntl(file, F_FULLFSYNC) }) == 0 { return }
@@ -74,6 +78,7 @@ package struct SystemFiles: FileOperations {
     }
 
     package func synchronizeDirectory(_ path: String) throws(FormatError) {
+        guard synchronizes else { return }
         let directory = try Self.opened(path, O_RDONLY | O_DIRECTORY, "open")
         defer { try? close(directory, path: path) }
         // EINVAL: the file system has no such operation for directories.
