@@ -116,6 +116,7 @@ struct RunDesk {
             "training": .number(report.timing.training),
             "validation": .number(report.timing.validation),
             "saving": .number(report.timing.saving),
+            "recording": .number(report.recordingSeconds),
         ])
         document["peak_rss_bytes"] = .integer(ResidentMemory.peakByteCount)
         document["checkpoint_dir"] = .string(output.path)

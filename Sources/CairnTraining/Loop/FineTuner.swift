@@ -83,6 +83,8 @@ public final class FineTuner {
     private let program: Program
     private let evaluator: Evaluator
     private let clock = ContinuousClock()
+    /// Seconds of this start that went into the ledger.
+    private var recordingSeconds = 0.0
     private var lastSave: (step: Int, time: ContinuousClock.Instant)?
 
     public init(
@@ -205,7 +207,7 @@ public final class FineTuner {
     public var report: FineTuneReport {
         FineTuneReport(
             status: state.status, epochs: state.epochs, steps: state.step, best: state.best,
-            timing: state.timing, rows: state.trainedRows, tokens: state.trainedTokens,
+            timing: state.timing, recordingSeconds: recordingSeconds, rows: state.trainedRows, tokens: state.trainedTokens,
             stateDigest: StateDigest.of(optimizer, model.parameters))
     }
 
@@ -286,11 +288,13 @@ public final class FineTuner {
         state.trainedTokens += done.tokens
         state.timing.training += done.seconds
         if let record = controls.record {
+            let start = clock.now
             state.ledger = try record(
                 LedgerEntry(
                     step: state.step, epoch: state.epoch, batch: train.digest(of: step.rows),
                     loss: done.loss, learningRate: done.learningRate, norm: done.norm,
                     state: StateFingerprint.of(optimizer)))
+            recordingSeconds += (clock.now - start).inSeconds
         }
         controls.report(
             .step(

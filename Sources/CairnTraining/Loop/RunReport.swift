@@ -67,6 +67,8 @@ public struct FineTuneReport: Sendable {
     public let steps: Int
     public let best: BestEpoch?
     public let timing: RunTiming
+    /// Seconds of this start that went into the ledger.
+    public let recordingSeconds: Double
     /// Rows and real tokens trained on.
     public let rows: Int
     public let tokens: Int

@@ -75,12 +75,16 @@ build() {
         "$work"/{CairnTensor,CairnText,CairnFormats,FuzzTargets}.o "$work"/digest_*.o -lz -o "$work/fuzz"
 }
 
+# Of the toolchain's Foundation: a regular expression that does not compile leaks 528 bytes there.
+suppressions() { printf 'leak:libFoundation.so\n' >"$work/suppressions"; }
+
 # fuzz TARGET LOG FLAGS...: one process of the fuzzer; its last lines say how many inputs it took.
 fuzz() {
     local target=$1 log=$2
     shift 2
     CAIRN_FUZZ_TARGET=$target SWIFT_BACKTRACE=enable=no \
         ASAN_OPTIONS=symbolize=0:quarantine_size_mb=16 \
+        LSAN_OPTIONS="suppressions=$work/suppressions:print_suppressions=0" \
         timeout -k 10 "$((seconds + 120))" "$work/fuzz" -seed=1 -malloc_limit_mb=256 \
         -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$work/$target-" \
         "$@" >"$log" 2>&1 </dev/null
@@ -121,6 +125,7 @@ check_target() {
 swiftc --version 2>/dev/null | head -n 1
 start=$SECONDS
 build
+suppressions
 echo "built in $((SECONDS - start)) s"
 expect_fault address 'AddressSanitizer: heap-buffer-overflow'
 expect_fault trap 'deadly signal'

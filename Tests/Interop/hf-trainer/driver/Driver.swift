@@ -96,7 +96,7 @@ struct Case {
             optimizer.problems(restoring: state)
             + optimizer.changes(restoring: state).map(\.description)
         guard problems.isEmpty else {
-            throw TrainingError.doesNotFit(file: directory.path, problems: problems)
+            throw TrainingError.doesNotFit(path: directory.path, problems: problems)
         }
         optimizer.restore(state)
         for sentence in checkpoint.notCarried { print(sentence) }
