@@ -108,6 +108,41 @@ import Testing
         #expect(CheckpointCheck(best).problems == [])
     }
 
+    /// `CAIRN_FLIPS=all` takes every byte, which takes minutes; else about one in 300 of each file.
+    @Test func `a bit that flips anywhere in a checkpoint is found, and the load refuses it`()
+        throws
+    {
+        let (golden, _) = try Self.finished()
+        let best = golden.best
+        let all = ProcessInfo.processInfo.environment["CAIRN_FLIPS"] == "all"
+        var flips = 0
+        for name in try FileManager.default.subpathsOfDirectory(atPath: best.path).sorted()
+        where name != "training" {
+            let url = best.appendingPathComponent(name)
+            let good = try Data(contentsOf: url)
+            let file = try FileHandle(forUpdating: url)
+            defer { try? file.close() }
+            for place in stride(from: 0, to: good.count, by: all ? 1 : max(1, good.count / 300)) {
+                func put(_ byte: UInt8) throws {
+                    try file.seek(toOffset: UInt64(place))
+                    try file.write(contentsOf: Data([byte]))
+                }
+                try put(good[place] ^ (1 << (place % 8)))
+                let problem = Manifest.check(best).problems.first
+                #expect(problem != nil, "\(name), byte \(place)")
+                if flips % 500 == 0 {
+                    #expect(throws: (any Error).self, "\(name), byte \(place)") {
+                        try ResumableRun.found(at: best, note: { _ in })
+                    }
+                }
+                try put(good[place])
+                flips += 1
+            }
+        }
+        #expect(CheckpointCheck(best).problems == [])
+        print("flips: \(flips) bytes, each found")
+    }
+
     /// Parts that were committed as they are and do not belong together.
     @Test(arguments: 0..<5)
     func `parts that disagree are found behind a good manifest`(number: Int) throws {

@@ -24,7 +24,7 @@ struct Quickstart: Command {
 
     func run() throws {
         let folder = Bundle.module.bundleURL.appendingPathComponent("Quickstart")
-        let output = URL(fileURLWithPath: arguments.string("--output") ?? "cairn-quickstart")
+        let output = arguments.url("--output") ?? Self.freshFolder()
         let data = folder.appendingPathComponent("glosses.tsv")
         let base = folder.appendingPathComponent("base")
         var options = FineTuneOptions(model: base, data: data, output: output)
@@ -49,6 +49,14 @@ struct Quickstart: Command {
         }
         try show(test, job, data: data, output: output)
         if arguments.has("--json") { try RunDesk.document(report, test, output).printed() }
+    }
+
+    /// `cairn-quickstart`, or with the first number that makes it a new one: a run before this one
+    /// stays as it is.
+    private static func freshFolder() -> URL {
+        let names = ["cairn-quickstart"] + (2...1000).map { "cairn-quickstart-\($0)" }
+        let fresh = names.first { !FileManager.default.fileExists(atPath: $0) }
+        return URL(fileURLWithPath: fresh ?? "cairn-quickstart")
     }
 
     private func show(_ test: Evaluation, _ job: FineTuneJob, data: URL, output: URL) throws {

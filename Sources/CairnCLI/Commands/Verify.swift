@@ -37,6 +37,7 @@ struct Verify: Command {
     }
 
     func run() throws {
+        if try isFile() { return try verifyFile() }
         var document: JSONObject = ["path": .string(path.path)]
         var problems: [String] = []
         let checkpoints = try checkpoints()
@@ -70,6 +71,32 @@ struct Verify: Command {
                     + (problems.count > 1 ? " (and \(problems.count - 1) more)" : ""))
         }
         Terminal.error("\(path.path) verifies")
+    }
+
+    private func isFile() throws -> Bool {
+        var isDirectory: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path.path, isDirectory: &isDirectory)
+            && !isDirectory.boolValue
+    }
+
+    /// A single file: its checksums, its structure, every tensor, and its sidecar where it has one.
+    private func verifyFile() throws {
+        if arguments.has("--replay") {
+            throw arguments.usage("--replay is for a run's directory, \(path.path) is a file")
+        }
+        let file = try TensorFile(contentsOf: path)
+        var bytes = 0
+        for name in file.names { bytes += try file.tensor(named: name)?.byteCount ?? 0 }
+        if let problem = try ModelFiles.problem(of: path) { throw Damage(description: problem) }
+        if arguments.has("--json") {
+            try JSONValue.object([
+                "path": .string(path.path), "format": .string(file.format.rawValue),
+                "tensors": .integer(file.names.count), "bytes": .integer(bytes), "problems": [],
+            ]).printed()
+        }
+        Terminal.error(
+            "\(path.path) verifies: \(file.format.rawValue), \(file.names.count) tensors, "
+                + "\(bytes) bytes")
     }
 
     private struct Damage: Error, CustomStringConvertible { let description: String }

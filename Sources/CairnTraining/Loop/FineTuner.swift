@@ -207,7 +207,8 @@ public final class FineTuner {
     public var report: FineTuneReport {
         FineTuneReport(
             status: state.status, epochs: state.epochs, steps: state.step, best: state.best,
-            timing: state.timing, recordingSeconds: recordingSeconds, rows: state.trainedRows, tokens: state.trainedTokens,
+            timing: state.timing, recordingSeconds: recordingSeconds, rows: state.trainedRows,
+            tokens: state.trainedTokens,
             stateDigest: StateDigest.of(optimizer, model.parameters))
     }
 
