@@ -41,6 +41,8 @@ public final class FineTuneJob {
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]
     let start: JobStart
+    /// The reports of the last run, to which figures of the test rows may still come.
+    private var log: RunLog?
     private let test: DataSet?
     private let pooling: Pooling
 
@@ -301,6 +303,7 @@ public final class FineTuneJob {
             writer, policy: options.policy, monitor: options.settings.monitor,
             resumedFrom: resumedFrom)
         let log = RunLog(options.output, description, from: tuner.state)
+        self.log = log
         return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
@@ -333,17 +336,21 @@ public final class FineTuneJob {
         return numbers * 4 * (copies + slots) + tokenizer + 65536
     }
 
-    /// The best checkpoint on the test rows; nil when there are none or nothing was saved.
+    /// The best checkpoint on the test rows, which the report of the run then shows too; nil when there are none or nothing was saved.
     public func evaluateTest() throws -> Evaluation? {
         let best = options.output.appendingPathComponent("best")
         guard let test, FileManager.default.fileExists(atPath: best.path) else { return nil }
         let checkpoint = try Checkpoint(
             contentsOf: best, base: options.method == .full ? nil : options.model,
             context: tuner.model.parameters.context)
-        return try Evaluator(
+        let evaluation = try Evaluator(
             checkpoint.model, task: task, pooling: pooling, precision: options.settings.precision,
             tokenBudget: options.settings.tokenBudget
         ).evaluate(test)
+        log?.finish(
+            tuner.state, digest: StateDigest.of(tuner.optimizer, tuner.model.parameters),
+            test: evaluation)
+        return evaluation
     }
 
     // MARK: Checks

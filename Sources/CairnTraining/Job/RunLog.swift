@@ -68,11 +68,11 @@ final class RunLog {
     }
 
     /// Brings the events to the medium and writes the table and the page.
-    func finish(_ state: RunState, digest: String?) {
+    func finish(_ state: RunState, digest: String?, test: Evaluation? = nil) {
         do {
             try events?.close()
             events = nil
-            var history = history(state)
+            var history = history(state, test: test)
             if let digest { history.digests.append(RunHistory.Fact("state", digest)) }
             try history.write(to: directory)
         } catch {
