@@ -56,7 +56,7 @@ let package = Package(
             name: "CRoof", path: "Benchmarks/CRoof",
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
         .executableTarget(
-            name: "CairnBench", dependencies: ["Cairn", "CairnFormats", "CRoof"],
+            name: "CairnBench", dependencies: ["Cairn", "CairnFormats", "CairnTraining", "CRoof"],
             path: "Benchmarks/CairnBench"),
 
         // MARK: Tests

@@ -47,6 +47,8 @@ struct FilesBench {
             try commit(subject, synchronizes: synchronizes)
             checked += 1
         }
+        try stall(folder)
+        checked += 1
         report.fact("checked", JSONValue(checked), text: "\(checked) rows are right")
     }
 
@@ -125,6 +127,24 @@ struct FilesBench {
                 + String(
                     format: "%6d %10.2f %6.1f   slowest %.2f ms", subject.megabytes,
                     samples.median * 1e3, samples.spread * 100, slowest * 1e3))
+    }
+
+    /// What a save at every step keeps training waiting for.
+    private func stall(_ folder: URL) throws {
+        let bench = try StallBench(
+            folder: folder, context: try Context(isa: options.isa, threads: options.threads))
+        let samples = try bench.run(rounds: options.isQuick ? 2 : 200)
+        if options.isQuick { return }
+        let (middle, late) = (samples.quantile(0.5), samples.quantile(0.99))
+        report.row(
+            [
+                "work": "stall of a save", "bytes": JSONValue(bench.byteCount),
+                "milliseconds_p50": .number(middle * 1e3), "milliseconds_p99": .number(late * 1e3),
+            ],
+            text: Report.padded("stall of a save", 20)
+                + String(
+                    format: "%6d %10.2f          p99 %.2f ms", bench.byteCount / 1_000_000,
+                    middle * 1e3, late * 1e3))
     }
 
     private static func header(withPeer: Bool) -> String {

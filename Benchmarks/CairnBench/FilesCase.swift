@@ -80,12 +80,13 @@ struct FilesCase {
     }
 
     /// The tensors of the file in memory of their own, as the peer gives them.
-    private func read(_ work: Work) throws -> [String: Data] {
-        let found =
-            work == .npzRead
-            ? try NPZFile(contentsOf: url(work)).tensors()
-            : try SafetensorsFile(contentsOf: url(work)).tensors
-        return found.mapValues { tensor in tensor.withBytes { Data($0) } }
+    private func read(_ work: Work) throws -> [String: Tensor] {
+        if work == .npzRead { return try NPZFile(contentsOf: url(work)).tensors(copied: true) }
+        return try SafetensorsFile(contentsOf: url(work)).tensors.mapValues { mapped in
+            Tensor(mapped.shape, dtype: mapped.dtype) { memory in
+                mapped.withBytes { memory.copyMemory(from: $0) }
+            }
+        }
     }
 
     /// What is wrong with the result of some work; nil when it is right.
@@ -103,7 +104,9 @@ struct FilesCase {
             let found = try read(work)
             if Set(found.keys) != Set(tensors.keys) { return "names \(found.keys.sorted())" }
             for (name, tensor) in tensors {
-                let isSame = tensor.withBytes { $0.elementsEqual(found[name]!) }
+                let isSame = tensor.withBytes { expected in
+                    found[name]!.withBytes { $0.elementsEqual(expected) }
+                }
                 if !isSame { return "\(name) has other bytes" }
             }
             return nil

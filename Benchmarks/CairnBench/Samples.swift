@@ -20,6 +20,13 @@ struct Samples {
         return Self.median(seconds.map { abs($0 - middle) }) / middle
     }
 
+    /// The least sample that a share of them does not exceed.
+    func quantile(_ share: Double) -> Double {
+        precondition(!seconds.isEmpty, "a quantile of 0 samples")
+        let place = Int((share * Double(seconds.count)).rounded(.up)) - 1
+        return seconds.sorted()[max(place, 0)]
+    }
+
     private static func median(_ values: [Double]) -> Double {
         precondition(!values.isEmpty, "a median of 0 samples")
         let sorted = values.sorted()

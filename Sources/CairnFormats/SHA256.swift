@@ -18,19 +18,46 @@ public struct SHA256: Sendable {
     public init() {}
 
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        byteCount += UInt64(bytes.count)
-        var rest = bytes[...]
-        if !pending.isEmpty {
-            let taken = min(64 - pending.count, rest.count)
-            pending.append(contentsOf: rest.prefix(taken))
-            rest = rest.dropFirst(taken)
-            if pending.count < 64 { return }
-            pending.withUnsafeBytes { Self.fold($0, into: &state) }
-            pending.removeAll(keepingCapacity: true)
+        absorbRest(absorbHead(bytes))
+    }
+
+    /// Takes `bytes` here and `others` in `other`, both strings at once as far as they reach: on a
+    /// processor with instructions for SHA-256 in the time of the longer one alone.
+    public mutating func update(
+        _ bytes: UnsafeRawBufferPointer, beside other: inout SHA256,
+        _ others: UnsafeRawBufferPointer
+    ) {
+        let (mine, theirs) = (absorbHead(bytes), other.absorbHead(others))
+        let blocks = min(mine.count, theirs.count) / 64
+        if blocks > 0 {
+            state.withUnsafeMutableBufferPointer { a in
+                other.state.withUnsafeMutableBufferPointer { b in
+                    let states = [a.baseAddress!, b.baseAddress!]
+                    Self.folds.two(states, [mine.blocks, theirs.blocks], blocks)
+                }
+            }
         }
-        let whole = rest.count / 64 * 64
-        Self.fold(UnsafeRawBufferPointer(rebasing: rest.prefix(whole)), into: &state)
-        pending.append(contentsOf: rest.dropFirst(whole))
+        absorbRest(mine.from(64 * blocks))
+        other.absorbRest(theirs.from(64 * blocks))
+    }
+
+    /// Fills a block that was begun, and returns the bytes after it: none while it is not full.
+    private mutating func absorbHead(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        byteCount += UInt64(bytes.count)
+        guard !pending.isEmpty else { return bytes }
+        let taken = min(64 - pending.count, bytes.count)
+        pending.append(contentsOf: bytes.prefix(taken))
+        guard pending.count == 64 else { return bytes.from(bytes.count) }
+        pending.withUnsafeBytes { Self.folds.one(&state, $0.blocks, 1) }
+        pending.removeAll(keepingCapacity: true)
+        return bytes.from(taken)
+    }
+
+    /// Takes what `absorbHead` left: whole blocks, and the beginning of one.
+    private mutating func absorbRest(_ bytes: UnsafeRawBufferPointer) {
+        let blocks = bytes.count / 64
+        Self.folds.one(&state, bytes.blocks, blocks)
+        pending.append(contentsOf: bytes.from(64 * blocks))
     }
 
     public mutating func update(_ data: some ContiguousBytes) {
@@ -69,11 +96,19 @@ public struct SHA256: Sendable {
         return hash.hex
     }
 
-    private static let foldBlocks = cairn_sha256_native() ?? cairn_sha256_portable
+    private static let folds = cairn_sha256_best()
+}
 
-    /// Takes whole blocks of 64 bytes.
-    private static func fold(_ blocks: UnsafeRawBufferPointer, into state: inout [UInt32]) {
-        guard let bytes = blocks.bindMemory(to: UInt8.self).baseAddress else { return }
-        foldBlocks(&state, bytes, blocks.count / 64)
+extension UnsafeRawBufferPointer {
+    /// What is left behind the first `count` bytes.
+    fileprivate func from(_ count: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: self[count...])
+    }
+
+    /// The first byte, for a function that takes as many blocks as it is told: not a null pointer
+    /// where there is none.
+    fileprivate var blocks: UnsafePointer<UInt8> {
+        baseAddress.map { $0.assumingMemoryBound(to: UInt8.self) }
+            ?? UnsafePointer(bitPattern: 64)!
     }
 }

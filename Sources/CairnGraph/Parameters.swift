@@ -76,9 +76,7 @@ public final class Parameters {
     public func tensor(_ name: String) -> Tensor {
         let entry = entry(name)
         precondition(entry.dtype == .f32, "\(name) is \(entry.dtype.rawValue), not F32")
-        var tensor = Tensor(zeros: Shape(entry.dimensions))
-        tensor.withMutableBytes { entry.buffer.copyOut(to: $0) }
-        return tensor
+        return Tensor(Shape(entry.dimensions)) { entry.buffer.copyOut(to: $0) }
     }
 
     /// Replaces the numbers of a parameter that trains.

@@ -12,12 +12,21 @@ public final class TensorStorage: @unchecked Sendable {
     private let owner: AnyObject?
 
     /// Zeroed memory of this process, aligned to 64 bytes.
-    public init(byteCount: Int) {
+    public convenience init(byteCount: Int) {
+        self.init(byteCount: byteCount) { bytes in
+            bytes.initializeMemory(as: UInt8.self, repeating: 0)
+        }
+    }
+
+    /// Memory of this process, aligned to 64 bytes, of which `fill` writes every byte.
+    public init<Failure>(
+        byteCount: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: 64)
         bytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
-        if byteCount > 0 { memory.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
         isWritable = true
         owner = nil
+        try fill(bytes)
     }
 
     /// Read-only bytes that stay valid while `owner` lives.
@@ -44,6 +53,17 @@ public struct Tensor: Sendable {
             dtype: dtype, shape: shape,
             storage: TensorStorage(
                 byteCount: Self.byteCount(dtype, shape)))
+    }
+
+    /// Memory of its own, of which `fill` writes every byte.
+    public init<Failure>(
+        _ shape: Shape, dtype: DType = .f32,
+        filledBy fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        self.init(
+            dtype: dtype, shape: shape,
+            storage: try TensorStorage(
+                byteCount: Self.byteCount(dtype, shape), filledBy: fill))
     }
 
     /// Wraps `storage`, whose size must be that of `shape` in `dtype`.
@@ -98,9 +118,8 @@ public struct Tensor: Sendable {
         _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) rethrows -> Result {
         if !storage.isWritable || !isKnownUniquelyReferenced(&storage) {
-            let copy = TensorStorage(byteCount: storage.bytes.count)
-            copy.bytes.copyMemory(from: UnsafeRawBufferPointer(storage.bytes))
-            storage = copy
+            let shared = UnsafeRawBufferPointer(storage.bytes)
+            storage = TensorStorage(byteCount: shared.count) { $0.copyMemory(from: shared) }
         }
         defer { withExtendedLifetime(storage) {} }
         return try body(storage.bytes)

@@ -92,10 +92,10 @@ import Testing
             #expect(
                 files.log == [
                     "look best", "mkdir .best.tmp",
-                    "create weights", "write weights", "sync weights", "close weights",
-                    "mkdir training", "create state.json", "write state.json",
-                    "write state.json", "sync state.json", "close state.json",
-                    "create note", "sync note", "close note",
+                    "create weights", "write weights", "mkdir training",
+                    "create state.json", "write state.json", "write state.json",
+                    "create note", "sync weights", "close weights",
+                    "sync state.json", "close state.json", "sync note", "close note",
                     "syncdir training", "syncdir .best.tmp", "look best",
                     "exchange .best.tmp best", "syncdir \(parent)",
                     "look .best.tmp", "list .best.tmp", "look keep.txt", "remove keep.txt",

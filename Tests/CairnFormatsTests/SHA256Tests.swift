@@ -2,6 +2,7 @@
 /// SHA-256 against the vectors of FIPS 180-4, and its independence from how bytes arrive.
 
 import CairnFormats
+import CairnTensor
 import Foundation
 import Testing
 
@@ -44,6 +45,47 @@ import Testing
                 }
                 #expect(hash.hex == whole, "\(count) bytes in pieces of \(size)")
             }
+        }
+    }
+
+    @Test func `two strings at once give what each gives alone, whatever their lengths`() {
+        let message = (0..<700).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+        for (first, second) in [(0, 0), (0, 130), (1, 64), (63, 65), (200, 64), (300, 333)] {
+            for head in [0, 1, 63, 64, 100] {
+                var (one, other) = (SHA256(), SHA256())
+                one.update(Array(message[..<head]))
+                other.update(Array(message[..<(head / 2)]))
+                message.withUnsafeBytes { bytes in
+                    one.update(
+                        UnsafeRawBufferPointer(rebasing: bytes[head..<(head + first)]),
+                        beside: &other,
+                        UnsafeRawBufferPointer(rebasing: bytes[(head / 2)..<(head / 2 + second)]))
+                }
+                let lengths = "\(first) and \(second) bytes after \(head)"
+                #expect(one.hex == SHA256.hex(of: Data(message[..<(head + first)])), "\(lengths)")
+                #expect(
+                    other.hex == SHA256.hex(of: Data(message[..<(head / 2 + second)])),
+                    "\(lengths)")
+            }
+        }
+    }
+
+    @Test(arguments: [0, 10, 500, 5000])
+    func `a side digest is that of its parts, however far the files took it`(
+        fileBytes: Int
+    ) throws {
+        try withScratchDirectory { directory in
+            let tensor = Tensor((0..<300).map { Float($0) }, shape: [300])
+            let side = SideDigest([.bytes([1, 2, 3]), .tensor(tensor), .bytes([]), .bytes([9])])
+            let content = Data((0..<fileBytes).map { UInt8(truncatingIfNeeded: $0) })
+            let commit = try DirectoryCommit(target: directory.appendingPathComponent("d"))
+            try commit.add(name: "f", beside: side) { sink in try sink.write(content) }
+            try commit.add(name: "g", beside: side) { sink in try sink.write(content) }
+            let files = try commit.commit()
+
+            let whole = [1, 2, 3] + tensor.withBytes { Array($0) } + [9]
+            #expect(side.hex == SHA256.hex(of: whole))
+            #expect(files.map(\.sha256) == [SHA256.hex(of: content), SHA256.hex(of: content)])
         }
     }
 

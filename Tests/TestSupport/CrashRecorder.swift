@@ -147,6 +147,12 @@ package final class CrashRecorder: FileOperations, @unchecked Sendable {
         return file
     }
 
+    /// No change of its own: room that nothing was written to reads as the zeros that a crash may
+    /// leave of any file.
+    package func reserve(_ count: Int, in file: Int32, path: String) throws(FormatError) {
+        try system.reserve(count, in: file, path: path)
+    }
+
     package func write(
         _ bytes: UnsafeRawBufferPointer, to file: Int32, path: String
     ) throws(FormatError) -> Int {

@@ -73,6 +73,11 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
         return file
     }
 
+    package func reserve(_ count: Int, in file: Int32, path: String) throws(FormatError) {
+        try step("reserve", path)
+        try system.reserve(count, in: file, path: path)
+    }
+
     package func write(
         _ bytes: UnsafeRawBufferPointer, to file: Int32, path: String
     ) throws(FormatError) -> Int {

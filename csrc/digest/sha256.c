@@ -51,27 +51,36 @@ void cairn_sha256_portable(uint32_t *state, const uint8_t *bytes, size_t blocks)
     }
 }
 
+static void two_portable(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks) {
+    for (int lane = 0; lane < 2; lane++) cairn_sha256_portable(states[lane], bytes[lane], blocks);
+}
+
+static const cairn_sha256_folds portable = {cairn_sha256_portable, two_portable};
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-cairn_sha256_fold cairn_sha256_native(void) {
+cairn_sha256_folds cairn_sha256_best(void) {
     enum { SSSE3 = 1 << 9, SSE41 = 1 << 19, SHA = 1 << 29 };
     unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & SSSE3) || !(c & SSE41)) return NULL;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & SHA)) return NULL;
-    return cairn_sha256_x86;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & SSSE3) || !(c & SSE41)) return portable;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & SHA)) return portable;
+    return (cairn_sha256_folds){cairn_sha256_x86, cairn_sha256_two_x86};
 }
 #elif defined(__aarch64__) && defined(__APPLE__)
 
-cairn_sha256_fold cairn_sha256_native(void) { return cairn_sha256_arm64; }
+cairn_sha256_folds cairn_sha256_best(void) {
+    return (cairn_sha256_folds){cairn_sha256_arm64, cairn_sha256_two_arm64};
+}
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 
-cairn_sha256_fold cairn_sha256_native(void) {
+cairn_sha256_folds cairn_sha256_best(void) {
     enum { SHA2 = 1 << 6 };  // HWCAP_SHA2 of asm/hwcap.h, which not every C library ships.
-    return getauxval(AT_HWCAP) & SHA2 ? cairn_sha256_arm64 : NULL;
+    if (!(getauxval(AT_HWCAP) & SHA2)) return portable;
+    return (cairn_sha256_folds){cairn_sha256_arm64, cairn_sha256_two_arm64};
 }
 #else
 
-cairn_sha256_fold cairn_sha256_native(void) { return NULL; }
+cairn_sha256_folds cairn_sha256_best(void) { return portable; }
 #endif

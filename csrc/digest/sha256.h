@@ -10,6 +10,8 @@
 extern const uint32_t cairn_sha256_constants[64];
 
 void cairn_sha256_x86(uint32_t *state, const uint8_t *bytes, size_t blocks);
+void cairn_sha256_two_x86(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks);
 void cairn_sha256_arm64(uint32_t *state, const uint8_t *bytes, size_t blocks);
+void cairn_sha256_two_arm64(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks);
 
 #endif

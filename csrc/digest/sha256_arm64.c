@@ -9,31 +9,55 @@
 
 #pragma clang attribute push(__attribute__((target("sha2"))), apply_to = function)
 
-void cairn_sha256_arm64(uint32_t *state, const uint8_t *bytes, size_t blocks) {
-    uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
-
-    for (; blocks > 0; blocks--, bytes += 64) {
-        const uint32x4_t abcd_before = abcd, efgh_before = efgh;
-        uint32x4_t w[4];
+/// Folds blocks into `lanes` states at once, a number that the compiler knows. The rounds of one
+/// state wait for each other, so that a second one costs little.
+static inline void fold(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks,
+                        const int lanes) {
+    uint32x4_t abcd[2], efgh[2];
+    for (int l = 0; l < lanes; l++) {
+        abcd[l] = vld1q_u32(states[l]);
+        efgh[l] = vld1q_u32(states[l] + 4);
+    }
+    for (size_t block = 0; block < blocks; block++) {
+        uint32x4_t abcd_before[2], efgh_before[2], w[2][4];
+        for (int l = 0; l < lanes; l++) {
+            abcd_before[l] = abcd[l];
+            efgh_before[l] = efgh[l];
+        }
 #pragma clang loop unroll(full)
         for (int t = 0; t < 16; t++) {
-            if (t < 4) {
-                w[t] = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(bytes + 16 * t)));
-            } else {
-                w[t % 4] = vsha256su1q_u32(vsha256su0q_u32(w[t % 4], w[(t + 1) % 4]),
-                                           w[(t + 2) % 4], w[(t + 3) % 4]);
+            const uint32x4_t constants = vld1q_u32(cairn_sha256_constants + 4 * t);
+#pragma clang loop unroll(full)
+            for (int l = 0; l < lanes; l++) {
+                if (t < 4) {
+                    const uint8_t *piece = bytes[l] + 64 * block + 16 * t;
+                    w[l][t] = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(piece)));
+                } else {
+                    w[l][t % 4] = vsha256su1q_u32(vsha256su0q_u32(w[l][t % 4], w[l][(t + 1) % 4]),
+                                                  w[l][(t + 2) % 4], w[l][(t + 3) % 4]);
+                }
+                const uint32x4_t sum = vaddq_u32(w[l][t % 4], constants), old = abcd[l];
+                abcd[l] = vsha256hq_u32(abcd[l], efgh[l], sum);
+                efgh[l] = vsha256h2q_u32(efgh[l], old, sum);
             }
-            const uint32x4_t sum = vaddq_u32(w[t % 4], vld1q_u32(cairn_sha256_constants + 4 * t));
-            const uint32x4_t old = abcd;
-            abcd = vsha256hq_u32(abcd, efgh, sum);
-            efgh = vsha256h2q_u32(efgh, old, sum);
         }
-        abcd = vaddq_u32(abcd, abcd_before);
-        efgh = vaddq_u32(efgh, efgh_before);
+        for (int l = 0; l < lanes; l++) {
+            abcd[l] = vaddq_u32(abcd[l], abcd_before[l]);
+            efgh[l] = vaddq_u32(efgh[l], efgh_before[l]);
+        }
     }
+    for (int l = 0; l < lanes; l++) {
+        vst1q_u32(states[l], abcd[l]);
+        vst1q_u32(states[l] + 4, efgh[l]);
+    }
+}
 
-    vst1q_u32(state, abcd);
-    vst1q_u32(state + 4, efgh);
+void cairn_sha256_arm64(uint32_t *state, const uint8_t *bytes, size_t blocks) {
+    fold((uint32_t *const[]){state}, (const uint8_t *const[]){bytes}, blocks, 1);
+}
+
+void cairn_sha256_two_arm64(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks) {
+    fold(states, bytes, blocks, 2);
 }
 
 #pragma clang attribute pop

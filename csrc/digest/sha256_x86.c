@@ -23,34 +23,64 @@ static inline void four_rounds(__m128i *abef, __m128i *cdgh, __m128i w, int t) {
     *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(sum, 0x0E));
 }
 
-void cairn_sha256_x86(uint32_t *state, const uint8_t *bytes, size_t blocks) {
-    const __m128i swap = _mm_set_epi64x(0x0C0D0E0F08090A0B, 0x0405060700010203);
-    // Lanes from low to high: d c b a and h g f e become f e b a and h g d c.
+/// The state as the instructions want it: lanes from low to high, d c b a and h g f e become
+/// f e b a and h g d c.
+typedef struct lane {
+    __m128i abef, cdgh;
+} lane;
+
+static inline lane lane_of(const uint32_t *state) {
     const __m128i abcd = _mm_loadu_si128((const __m128i *)state);
     const __m128i efgh = _mm_loadu_si128((const __m128i *)(state + 4));
     const __m128i badc = _mm_shuffle_epi32(abcd, 0xB1), hgfe = _mm_shuffle_epi32(efgh, 0x1B);
-    __m128i abef = _mm_alignr_epi8(badc, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, badc, 0xF0);
+    return (lane){_mm_alignr_epi8(badc, hgfe, 8), _mm_blend_epi16(hgfe, badc, 0xF0)};
+}
 
-    for (; blocks > 0; blocks--, bytes += 64) {
-        const __m128i abef_before = abef, cdgh_before = cdgh;
-        __m128i w[4];
-#pragma clang loop unroll(full)
-        for (int t = 0; t < 16; t++) {
-            if (t < 4) {
-                const __m128i *piece = (const __m128i *)(bytes + 16 * t);
-                w[t] = _mm_shuffle_epi8(_mm_loadu_si128(piece), swap);
-            } else {
-                w[t % 4] = scheduled(w[t % 4], w[(t + 1) % 4], w[(t + 2) % 4], w[(t + 3) % 4]);
-            }
-            four_rounds(&abef, &cdgh, w[t % 4], t);
-        }
-        abef = _mm_add_epi32(abef, abef_before);
-        cdgh = _mm_add_epi32(cdgh, cdgh_before);
-    }
-
-    const __m128i feba = _mm_shuffle_epi32(abef, 0x1B), dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+static inline void store_lane(const lane *x, uint32_t *state) {
+    const __m128i feba = _mm_shuffle_epi32(x->abef, 0x1B);
+    const __m128i dchg = _mm_shuffle_epi32(x->cdgh, 0xB1);
     _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(feba, dchg, 0xF0));
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+
+/// Folds blocks into `lanes` states at once, a number that the compiler knows. The rounds of one
+/// state wait for each other, so that a second one costs nothing.
+static inline void fold(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks,
+                        const int lanes) {
+    const __m128i swap = _mm_set_epi64x(0x0C0D0E0F08090A0B, 0x0405060700010203);
+    lane now[2];
+    for (int l = 0; l < lanes; l++) now[l] = lane_of(states[l]);
+    for (size_t block = 0; block < blocks; block++) {
+        lane before[2];
+        __m128i w[2][4];
+        for (int l = 0; l < lanes; l++) before[l] = now[l];
+#pragma clang loop unroll(full)
+        for (int t = 0; t < 16; t++)
+#pragma clang loop unroll(full)
+            for (int l = 0; l < lanes; l++) {
+                if (t < 4) {
+                    const __m128i *piece = (const __m128i *)(bytes[l] + 64 * block + 16 * t);
+                    w[l][t] = _mm_shuffle_epi8(_mm_loadu_si128(piece), swap);
+                } else {
+                    w[l][t % 4] = scheduled(w[l][t % 4], w[l][(t + 1) % 4], w[l][(t + 2) % 4],
+                                            w[l][(t + 3) % 4]);
+                }
+                four_rounds(&now[l].abef, &now[l].cdgh, w[l][t % 4], t);
+            }
+        for (int l = 0; l < lanes; l++) {
+            now[l].abef = _mm_add_epi32(now[l].abef, before[l].abef);
+            now[l].cdgh = _mm_add_epi32(now[l].cdgh, before[l].cdgh);
+        }
+    }
+    for (int l = 0; l < lanes; l++) store_lane(&now[l], states[l]);
+}
+
+void cairn_sha256_x86(uint32_t *state, const uint8_t *bytes, size_t blocks) {
+    fold((uint32_t *const[]){state}, (const uint8_t *const[]){bytes}, blocks, 1);
+}
+
+void cairn_sha256_two_x86(uint32_t *const *states, const uint8_t *const *bytes, size_t blocks) {
+    fold(states, bytes, blocks, 2);
 }
 
 #pragma clang attribute pop

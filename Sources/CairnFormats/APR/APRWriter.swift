@@ -18,6 +18,7 @@ public enum APRWriter {
             .sorted { $0.name.utf8Precedes($1.name) }
         let text = try metadataText(metadata, ordered.map(\.tensor))
         let index = try index(ordered)
+        try sink.reserve(ordered.reduce(text.count + index.count) { $0 + $1.tensor.byteCount })
         var crc = CRC32()
         let sections = [
             header(ordered.count, metadata: text.count, index: index.count), text, index,

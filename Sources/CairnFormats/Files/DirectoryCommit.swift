@@ -20,9 +20,10 @@ public struct CommittedFile: Equatable, Sendable {
 
 /// Builds a directory beside its target and puts it in place in one step.
 ///
-/// `.NAME.tmp-<nonce>` is filled, file by file to the medium; `commit` brings the directories to
-/// the medium, renames (exchanges, where the target exists), brings the parent to the medium and
-/// removes what was there before. Any failure removes the temporary directory, leaves the target
+/// `.NAME.tmp-<nonce>` is filled; `commit` brings the files and then the directories to the medium,
+/// all files one behind the other, so that a file system's journal is written once for all of
+/// them; renames (exchanges, where the target exists), brings the parent to the medium and removes
+/// what was there before. Any failure removes the temporary directory, leaves the target
 /// as it was and throws; after that the commit is over.
 ///
 /// Where the system cannot exchange two directories the old one is renamed aside first: a crash
@@ -41,6 +42,10 @@ public final class DirectoryCommit {
     private let subfolders: Set<String>
     private var made: Set<String> = []
     private var isOpen = true
+    /// Files that are written and not yet on the medium.
+    private var unfinished: [FileSink] = []
+    /// So many, that a process may have open beside its others.
+    private static let mostUnfinished = 64
 
     /// - Parameters:
     ///   - subfolders: the folders that names may begin with, as `training` in
@@ -71,18 +76,24 @@ public final class DirectoryCommit {
     deinit { cancel() }
 
     /// Adds a file of the bytes that `body` writes.
-    public func add(name: String, _ body: (inout FileSink) throws -> Void) throws {
+    ///
+    /// - Parameter side: a digest that is taken along while the file is hashed.
+    public func add(
+        name: String, beside side: SideDigest? = nil, _ body: (inout FileSink) throws -> Void
+    ) throws {
         precondition(isOpen, "'\(name)' added to a commit that is over")
         do {
             try checkName(name)
-            var sink = try FileSink(path: "\(place.temporary)/\(name)", files: files)
+            if unfinished.count == Self.mostUnfinished { try unfinished.removeFirst().finish() }
+            var sink = try FileSink(
+                path: "\(place.temporary)/\(name)", files: files, side: side)
             do {
                 try body(&sink)
             } catch {
                 sink.abandon()
                 throw error
             }
-            try sink.finish()
+            unfinished.append(sink)
             added.append(
                 CommittedFile(name: name, size: sink.byteCount, sha256: sink.hash.hex))
         } catch {
@@ -109,6 +120,7 @@ public final class DirectoryCommit {
     public func commit() throws(FormatError) -> [CommittedFile] {
         precondition(isOpen, "a commit of \(place.target) that is over")
         do {
+            while !unfinished.isEmpty { try unfinished.removeFirst().finish() }
             for folder in made.sorted() {
                 try files.synchronizeDirectory("\(place.temporary)/\(folder)")
             }
@@ -126,6 +138,8 @@ public final class DirectoryCommit {
     public func cancel() {
         guard isOpen else { return }
         isOpen = false
+        for sink in unfinished { sink.abandon() }
+        unfinished = []
         try? files.remove(place.temporary)
     }
 

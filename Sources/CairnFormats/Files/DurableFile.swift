@@ -77,26 +77,43 @@ public struct FileSink: ByteSink {
     private let files: any FileOperations
     private let descriptor: Int32
     private let hashes: Bool
+    private let side: SideDigest?
     private(set) var byteCount = 0
+    /// The length that the file has whatever is written.
+    private var reserved = 0
     private(set) var hash = SHA256()
 
+    /// - Parameter side: a digest that is taken along while the file is hashed.
     package init(
-        path: String, files: some FileOperations, hashes: Bool = true
+        path: String, files: some FileOperations, hashes: Bool = true, side: SideDigest? = nil
     ) throws(FormatError) {
         self.path = path
         self.files = files
         self.hashes = hashes
+        self.side = side
         descriptor = try files.createFile(path)
+    }
+
+    /// Files below this size are not worth a call.
+    private static let leastReserved = 1 << 20
+
+    public mutating func reserve(_ count: Int) throws(FormatError) {
+        guard byteCount == 0, count >= Self.leastReserved else { return }
+        try files.reserve(count, in: descriptor, path: path)
+        reserved = count
     }
 
     public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
         try files.writeAll(bytes, to: descriptor, path: path)
-        if hashes { hash.update(bytes) }
+        if hashes {
+            if let side { side.update(&hash, bytes) } else { hash.update(bytes) }
+        }
         byteCount += bytes.count
     }
 
     /// Brings the bytes to the medium and closes the file, which a failure closes too.
     package func finish() throws(FormatError) {
+        precondition(byteCount >= reserved, "\(byteCount) of \(reserved) bytes of \(path)")
         do {
             try files.synchronize(descriptor, path: path)
         } catch {

@@ -31,6 +31,10 @@ package protocol FileOperations: Sendable {
     /// Cuts the file off after its first `count` bytes.
     func truncate(_ file: Int32, to count: Int, path: String) throws(FormatError)
 
+    /// Asks for room for the first `count` bytes of a new file, which then has that length; nothing
+    /// happens where the file system cannot.
+    func reserve(_ count: Int, in file: Int32, path: String) throws(FormatError)
+
     /// Returns when the file's bytes and its length are on the medium.
     func synchronize(_ file: Int32, path: String) throws(FormatError)
 

@@ -47,6 +47,20 @@ package struct SystemFiles: FileOperations {
         throw .system("write", path, written == 0 ? ENOSPC : errno)
     }
 
+    package func reserve(_ count: Int, in file: Int32, path: String) throws(FormatError) {
+        #if canImport(Darwin)
+            var room = fstore_t(
+                fst_flags: UInt32(F_ALLOCATEALL), fst_posmode: F_PEOFPOSMODE, fst_offset: 0,
+                fst_length: off_t(count), fst_bytesalloc: 0)
+            let status = Self.untilDone { fcntl(file, F_PREALLOCATE, &room) }
+        #else
+            guard let fallocate = Self.fallocate else { return }
+            let status = Self.untilDone { fallocate(file, 0, 0, off_t(count)) }
+        #endif
+        // Else the file system has no such operation, or a fault that the writing will meet too.
+        if status != 0 && errno == ENOSPC { throw .system("reserve room for", path, errno) }
+    }
+
     package func truncate(_ file: Int32, to count: Int, path: String) throws(FormatError) {
         if Self.untilDone({ ftruncate(file, off_t(count)) }) != 0 {
             throw .system("shorten", path, errno)
@@ -183,7 +197,12 @@ package struct SystemFiles: FileOperations {
                 Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
             ) -> Int32
 
-        /// Looked up, because the header hides it behind a macro and older C libraries lack it.
+        private typealias Fallocate = @convention(c) (Int32, Int32, off_t, off_t) -> Int32
+
+        // Looked up, because the headers hide them behind a macro and some C libraries lack them.
+        private static let fallocate = dlsym(nil, "fallocate").map {
+            unsafeBitCast($0, to: Fallocate.self)
+        }
         private static let renameat2 = dlsym(nil, "renameat2").map {
             unsafeBitCast($0, to: RenameAt2.self)
         }

@@ -50,29 +50,32 @@ public struct NPZFile: Sendable {
     /// The array of that name, its checksum verified; nil when there is none.
     ///
     /// It lies over the file's own bytes where these are stored, in order, aligned and
-    /// little-endian.
-    public func tensor(named name: String) throws(FormatError) -> Tensor? {
+    /// little-endian, unless it is to be a copy: then the file is read once, and not looked at
+    /// again.
+    public func tensor(
+        named name: String, copied: Bool = false
+    ) throws(FormatError) -> Tensor? {
         guard let (entry, header) = arrays[name] else { return nil }
-        switch entry.method {
-        case .stored:
+        if entry.method == .stored && !copied {
             let storage = try zip.contents(of: entry, limit: entry.byteCount)
             let data = UnsafeRawBufferPointer(storage.bytes)[header.byteCount...]
             return NPYReader.tensor(
                 header, over: UnsafeRawBufferPointer(rebasing: data), owner: storage)
-        case .deflated:
-            let stream = try zip.stream(of: entry)
-            _ = try Self.pull(header.byteCount, from: stream)
-            let storage = TensorStorage(byteCount: header.dataByteCount)
-            try stream.read(into: storage.bytes)
-            try stream.finish()
-            return NPYReader.tensor(header, taking: storage)
         }
+        let stream = try zip.stream(of: entry)
+        defer { withExtendedLifetime(zip) {} }
+        _ = try Self.pull(header.byteCount, from: stream)
+        let storage = try TensorStorage(byteCount: header.dataByteCount) {
+            bytes throws(FormatError) in try stream.read(into: bytes)
+        }
+        try stream.finish()
+        return NPYReader.tensor(header, taking: storage)
     }
 
     /// All arrays, verified.
-    public func tensors() throws(FormatError) -> [String: Tensor] {
+    public func tensors(copied: Bool = false) throws(FormatError) -> [String: Tensor] {
         var tensors: [String: Tensor] = [:]
-        for name in names { tensors[name] = try tensor(named: name) }
+        for name in names { tensors[name] = try tensor(named: name, copied: copied) }
         return tensors
     }
 

@@ -16,7 +16,9 @@ public enum SafetensorsWriter {
         to sink: inout some ByteSink
     ) throws(FormatError) {
         let ordered = order(tensors)
-        try sink.write(try header(ordered, metadata: metadata))
+        let header = try header(ordered, metadata: metadata)
+        try sink.reserve(ordered.reduce(header.count) { $0 + $1.tensor.byteCount })
+        try sink.write(header)
         for (_, tensor) in ordered {
             let result = tensor.withBytes { bytes in
                 Result { () throws(FormatError) in try sink.write(bytes) }

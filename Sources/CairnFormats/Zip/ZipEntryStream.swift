@@ -49,11 +49,21 @@ package final class ZipEntryStream {
         inflater.deallocate()
     }
 
+    /// So many bytes are unpacked and then summed, while they are still in a cache.
+    private static let pieceBytes = 256 << 10
+
     /// Fills all of `target` with the next bytes.
     package func read(into target: UnsafeMutableRawBufferPointer) throws(FormatError) {
         guard target.count <= entry.byteCount - produced else {
             throw failure("at least \(produced + target.count) bytes", "\(entry.byteCount)")
         }
+        for start in stride(from: 0, to: target.count, by: Self.pieceBytes) {
+            let end = min(start + Self.pieceBytes, target.count)
+            try readPiece(into: UnsafeMutableRawBufferPointer(rebasing: target[start..<end]))
+        }
+    }
+
+    private func readPiece(into target: UnsafeMutableRawBufferPointer) throws(FormatError) {
         if let inflater {
             try inflate(into: target, with: inflater)
         } else {

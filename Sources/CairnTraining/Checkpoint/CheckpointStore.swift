@@ -16,6 +16,7 @@ public final class CheckpointStore {
     private let resumedFrom: String?
     private let files: any FileOperations
     private let saver = SaveQueue()
+    private let shelf = Shelf()
     /// The newest checkpoint, which the next one follows.
     private var last: String?
     public private(set) var failures: [FailedSave] = []
@@ -53,13 +54,14 @@ public final class CheckpointStore {
     ) {
         saver.wait()
         let (snapshot, steps) = (snapshot(), steps())
-        let (writer, files) = (writer, files)
+        let (writer, files, shelf) = (writer, files, shelf)
         let (policy, monitor, resumedFrom) = (policy, monitor, resumedFrom)
         let parent = last ?? resumedFrom
         last = name
         saver.start(name, reason: reason) {
             try prepare()
             try writer.write(name, snapshot, after: parent, steps: steps)
+            shelf.add(name)
             try CurrentLink("latest", in: writer.directory, files: files).move(to: name)
             var result = SaveResult()
             do {
@@ -69,7 +71,7 @@ public final class CheckpointStore {
                 result.notes.append("\(error)")
             }
             result.removed = try Self.prune(
-                writer.directory, snapshot.state, policy, monitor,
+                writer.directory, snapshot.state, policy, monitor, shelf,
                 keeping: [name, resumedFrom].compactMap { $0 }, files)
             return result
         }
@@ -103,20 +105,45 @@ public final class CheckpointStore {
     /// - Returns: their names.
     private static func prune(
         _ directory: URL, _ state: RunState, _ policy: SavePolicy, _ monitor: MonitoredFigure,
-        keeping kept: [String], _ files: any FileOperations
+        _ shelf: Shelf, keeping kept: [String], _ files: any FileOperations
     ) throws -> [String] {
         guard policy.keepLast != nil || policy.keepBest != nil else { return [] }
-        let own = try RunDirectory(directory).entries.filter {
-            $0.runID == state.runID && isPeriodic($0.name)
-        }
-        let newest = own.prefix(max(policy.keepLast ?? 1, 1)).map(\.name)
+        let own = try shelf.names(in: directory, of: state.runID)
+        let newest = own.prefix(max(policy.keepLast ?? 1, 1))
         let best = ranked(state.epochs, by: monitor).prefix(policy.keepBest ?? 0)
             .map { "epoch-\($0)" }
         let latest = try? CurrentLink("latest", in: directory, files: files).destination()
         let all = Set(kept + newest + best + [latest].compactMap { $0 })
-        let removed = own.map(\.name).filter { !all.contains($0) }
-        for name in removed { _ = try Removal.remove(name, in: directory, files: files) }
+        let removed = own.filter { !all.contains($0) }
+        for name in removed {
+            _ = try Removal.remove(name, in: directory, files: files)
+            shelf.remove(name)
+        }
         return removed
+    }
+
+    /// The periodic checkpoints of the run, newest first: looked up once, and then kept in mind,
+    /// as nobody else writes there while the run has the lock.
+    private final class Shelf: @unchecked Sendable {
+        // Unchecked: only the save queue, which does one thing at a time, touches it.
+        private var found: [String]?
+
+        func names(in directory: URL, of runID: String) throws -> [String] {
+            if let found { return found }
+            let names = try RunDirectory(directory).entries.filter {
+                $0.runID == runID && CheckpointStore.isPeriodic($0.name)
+            }.map(\.name)
+            found = names
+            return names
+        }
+
+        /// Notes a checkpoint that was just committed, which is the newest.
+        func add(_ name: String) {
+            guard CheckpointStore.isPeriodic(name), let before = found else { return }
+            found = [name] + before.filter { $0 != name }
+        }
+
+        func remove(_ name: String) { found?.removeAll { $0 == name } }
     }
 
     /// Whether a name is `epoch-N` or `step-N`; the others are never removed.

@@ -62,7 +62,8 @@ public struct CheckpointWriter: Sendable {
         let commit = try DirectoryCommit(
             target: directory.appendingPathComponent(name),
             subfolders: [TrainingFiles.folder], files: files)
-        try addWeights(tensors, snapshot.state, to: commit)
+        let digest = snapshot.besideDigest
+        try addWeights(tensors, snapshot.state, digest, to: commit)
         let config = description.configuration(of: base, method: method)
         try commit.add(name: "config.json", try config.serialized())
         try addTokenizer(to: commit)
@@ -74,7 +75,7 @@ public struct CheckpointWriter: Sendable {
         try commit.add(name: "README.md", Data(card.text.utf8))
         let history = description.transformersState(snapshot.state, steps: steps)
         try commit.add(name: TransformersState.fileName, try history.serialized())
-        try TrainingFiles.write(snapshot, description, to: commit)
+        try TrainingFiles.write(snapshot, description, digest: digest, to: commit)
         let manifest = Manifest(
             runID: description.runID, name: name, parent: parent, files: commit.added)
         try commit.add(name: Manifest.fileName, try manifest.serialized())
@@ -83,26 +84,27 @@ public struct CheckpointWriter: Sendable {
 
     /// The weights in every format, and what PEFT must know of them.
     private func addWeights(
-        _ tensors: [String: Tensor], _ state: RunState, to commit: DirectoryCommit
+        _ tensors: [String: Tensor], _ state: RunState, _ digest: SideDigest,
+        to commit: DirectoryCommit
     ) throws {
         if let adapter {
             let config = PEFTAdapter.configurationJSON(
                 adapter, model: base.model, taskType: .sequenceClassification,
                 base: description.baseName)
             try commit.add(name: PEFTAdapter.configurationFile, try config.serialized())
-            try commit.add(name: PEFTAdapter.weightsFile) { sink in
+            try commit.add(name: PEFTAdapter.weightsFile, beside: digest) { sink in
                 try SafetensorsWriter.write(tensors, to: &sink)
             }
-            try commit.add(name: "model.safetensors") { sink in
+            try commit.add(name: "model.safetensors", beside: digest) { sink in
                 try SafetensorsWriter.write(guarded(tensors), to: &sink)
             }
         } else {
-            try commit.add(name: "model.safetensors") { sink in
+            try commit.add(name: "model.safetensors", beside: digest) { sink in
                 try SafetensorsWriter.write(tensors, to: &sink)
             }
         }
         let metadata = description.aprMetadata(base.configuration, adapter, state)
-        try commit.add(name: Self.aprFile) { sink in
+        try commit.add(name: Self.aprFile, beside: digest) { sink in
             try APRWriter.write(tensors, metadata: metadata, to: &sink)
         }
     }

@@ -4,32 +4,36 @@
 import Foundation
 
 /// What became of a save.
-enum SaveOutcome: Sendable {
+package enum SaveOutcome: Sendable {
     case saved(name: String, reason: String, SaveResult)
     case failed(name: String, reason: String)
 }
 
 /// What a save did besides the checkpoint.
-struct SaveResult: Sendable {
+package struct SaveResult: Sendable {
     /// Names of the checkpoints that were removed.
-    var removed: [String] = []
+    package var removed: [String] = []
     /// What a user should know.
-    var notes: [String] = []
+    package var notes: [String] = []
+
+    package init() {}
 }
 
 /// Runs saves on a thread of its own.
 ///
 /// Training waits for the copy that a save is given, and for an earlier save that is still under
 /// way; nothing else.
-final class SaveQueue: @unchecked Sendable {
+package final class SaveQueue: @unchecked Sendable {
     // Unchecked: what both threads touch is behind the lock.
     private let queue = DispatchQueue(label: "cairn.save", qos: .utility)
     private let group = DispatchGroup()
     private let lock = NSLock()
     private var outcomes: [SaveOutcome] = []
 
+    package init() {}
+
     /// Starts a save; `wait` was called since the last one.
-    func start(
+    package func start(
         _ name: String, reason: String, _ body: @escaping @Sendable () throws -> SaveResult
     ) {
         queue.async(group: group) { [self] in
@@ -44,15 +48,15 @@ final class SaveQueue: @unchecked Sendable {
     }
 
     /// Starts other work behind the saves.
-    func perform(_ body: @escaping @Sendable () -> Void) {
+    package func perform(_ body: @escaping @Sendable () -> Void) {
         queue.async(group: group) { body() }
     }
 
     /// Returns when no save is under way.
-    func wait() { group.wait() }
+    package func wait() { group.wait() }
 
     /// What became of saves since this was asked last.
-    func takeOutcomes() -> [SaveOutcome] {
+    package func takeOutcomes() -> [SaveOutcome] {
         lock.withLock {
             defer { outcomes = [] }
             return outcomes

@@ -145,5 +145,10 @@ public struct RunSnapshot: Sendable {
     }
 
     /// What `StateDigest` gives for it.
-    public var digest: String { StateDigest.of(parameters: parameters, optimizer: optimizer) }
+    public var digest: String { besideDigest.hex }
+
+    /// The digest, to be taken while the state is written to files.
+    var besideDigest: SideDigest {
+        StateDigest.beside(parameters: parameters, optimizer: optimizer)
+    }
 }

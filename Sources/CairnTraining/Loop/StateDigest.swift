@@ -24,13 +24,21 @@ public enum StateDigest {
     public static func of(
         parameters: [String: Tensor], optimizer: OptimizerState
     ) -> String {
-        var hash = SHA256()
+        beside(parameters: parameters, optimizer: optimizer).hex
+    }
+
+    /// The digest, to be taken while the state is written to files.
+    static func beside(
+        parameters: [String: Tensor], optimizer: OptimizerState
+    ) -> SideDigest {
+        var parts: [SideDigest.Part] = []
         for (name, tensor) in parameters.sorted(by: { $0.key < $1.key }) {
-            hash.update(Array(name.utf8) + [0])
-            let slots = (optimizer.slots[name] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
-            for tensor in [tensor] + slots { tensor.withBytes { hash.update($0) } }
+            parts.append(.bytes(Array(name.utf8) + [0]))
+            parts.append(.tensor(tensor))
+            let slots = (optimizer.slots[name] ?? [:]).sorted { $0.key < $1.key }
+            parts += slots.map { .tensor($0.value) }
         }
-        withUnsafeBytes(of: optimizer.step.littleEndian) { hash.update($0) }
-        return hash.hex
+        let step = withUnsafeBytes(of: optimizer.step.littleEndian, Array.init)
+        return SideDigest(parts + [.bytes(step)])
     }
 }

@@ -93,9 +93,7 @@ public final class Optimizer {
         for (name, buffers) in slots {
             let shape = Shape(parameters.dimensions(of: name))
             tensors[name] = buffers.mapValues { buffer in
-                var tensor = Tensor(zeros: shape)
-                tensor.withMutableBytes { buffer.copyOut(to: $0) }
-                return tensor
+                Tensor(shape) { buffer.copyOut(to: $0) }
             }
         }
         return OptimizerState(

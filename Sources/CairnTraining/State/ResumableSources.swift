@@ -109,7 +109,8 @@ extension FineTuneJob {
         return try tuner.model.save(
             to: url, optimizer: tuner.optimizer,
             metadata: [
-                ResumableRun.metadataKey: TrainingFiles.document(snapshot, description),
+                ResumableRun.metadataKey: TrainingFiles.document(
+                    snapshot, description, digest: snapshot.digest),
                 "epoch": JSONValue(tuner.state.epochs.count - 1),
                 "step": JSONValue(tuner.state.step),
             ], format: format)

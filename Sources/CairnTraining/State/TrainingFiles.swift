@@ -17,13 +17,16 @@ enum TrainingFiles {
     /// Of state.json. A newer one is refused; older ones are read.
     static let schemaVersion = 1
 
+    /// - Parameter digest: the state's, of which earlier files may have taken a part along.
     static func write(
-        _ snapshot: RunSnapshot, _ description: RunDescription, to commit: DirectoryCommit
+        _ snapshot: RunSnapshot, _ description: RunDescription, digest: SideDigest,
+        to commit: DirectoryCommit
     ) throws {
-        try commit.add(name: optimizerFile) { sink in
+        try commit.add(name: optimizerFile, beside: digest) { sink in
             try SafetensorsWriter.write(tensors(of: snapshot.optimizer), to: &sink)
         }
-        try commit.add(name: stateFile, try document(snapshot, description).serialized())
+        let document = document(snapshot, description, digest: digest.hex)
+        try commit.add(name: stateFile, try document.serialized())
     }
 
     static func tensors(of optimizer: OptimizerState) -> [String: Tensor] {
@@ -35,13 +38,15 @@ enum TrainingFiles {
     }
 
     /// state.json.
-    static func document(_ snapshot: RunSnapshot, _ description: RunDescription) -> JSONValue {
+    static func document(
+        _ snapshot: RunSnapshot, _ description: RunDescription, digest: String
+    ) -> JSONValue {
         let optimizer = snapshot.optimizer
         return [
             "schema_version": JSONValue(schemaVersion),
             "cairn_version": .string(CairnVersion.string),
             "numerics_version": JSONValue(CairnVersion.numerics),
-            "state_digest": .string(snapshot.digest),
+            "state_digest": .string(digest),
             "run": .object(snapshot.state.json()),
             "optimizer": [
                 "step": JSONValue(Int(optimizer.step)),

@@ -18,13 +18,28 @@
 /// - Source:   FIPS 180-4, section 6.2.2.
 typedef void (*cairn_sha256_fold)(uint32_t *state, const uint8_t *bytes, size_t blocks);
 
+/// Folds as many blocks into each of two states: in the time of one where the processor has
+/// instructions for SHA-256, whose rounds wait for each other.
+///
+/// - Shapes:   two states and two strings of 64 * `blocks` bytes; the states are not the same one.
+typedef void (*cairn_sha256_fold_two)(uint32_t *_Nonnull const *_Nonnull states,
+                                      const uint8_t *_Nonnull const *_Nonnull bytes,
+                                      size_t blocks);
+
+/// The two functions of a machine.
+typedef struct cairn_sha256_folds {
+    cairn_sha256_fold one;
+    cairn_sha256_fold_two two;
+} cairn_sha256_folds;
+
 /// The definition, for every machine.
 void cairn_sha256_portable(uint32_t *state, const uint8_t *bytes, size_t blocks);
 
-/// The one that uses this processor's instructions for SHA-256; null where it has none.
+/// The functions that use this processor's instructions for SHA-256; the definition where it has
+/// none.
 ///
 /// Asks the processor on every call: keep the answer.
-cairn_sha256_fold _Nullable cairn_sha256_native(void);
+cairn_sha256_folds cairn_sha256_best(void);
 
 /// Names a string of bytes by 128 bits, at the speed of memory; not against an adversary.
 ///
