@@ -42,6 +42,8 @@ struct Export: Command {
         var options = try point.options(output: output)
         try arguments.relocate(&options)
         let job = try FineTuneJob(options, start: .resumed(point))
+        try FileManager.default.createDirectory(
+            at: output.deletingLastPathComponent(), withIntermediateDirectories: true)
         try job.writeForTrainer(to: output, generation: generation)
         Terminal.error(
             "\(output.path): after \(point.saved.state.step) steps; give the Trainer the same rows, "
