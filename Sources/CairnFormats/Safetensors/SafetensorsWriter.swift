@@ -15,16 +15,47 @@ public enum SafetensorsWriter {
         _ tensors: [String: Tensor], metadata: [String: String] = ["format": "pt"],
         to sink: inout some ByteSink
     ) throws(FormatError) {
-        let ordered = order(tensors)
-        let header = try header(ordered, metadata: metadata)
-        try sink.reserve(ordered.reduce(header.count) { $0 + $1.tensor.byteCount })
-        try sink.write(header)
-        for (_, tensor) in ordered {
-            let result = tensor.withBytes { bytes in
+        let layout = tensors.mapValues { TensorLayout(dtype: $0.dtype, shape: $0.shape) }
+        let ordered = try begin(layout, metadata, &sink)
+        for (name, _) in ordered {
+            let result = tensors[name]!.withBytes { bytes in
                 Result { () throws(FormatError) in try sink.write(bytes) }
             }
             try result.get()
         }
+    }
+
+    /// Streams a file of tensors that need never be in memory whole: `bytes` is asked for each in
+    /// the order of the file, and hands them out in pieces.
+    ///
+    /// - Precondition: the pieces of a tensor have the size that its layout says.
+    public static func write(
+        _ layout: [String: TensorLayout], metadata: [String: String] = ["format": "pt"],
+        to sink: inout some ByteSink,
+        bytes: (_ name: String, _ emit: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        for (name, expected) in try begin(layout, metadata, &sink) {
+            var written = 0
+            try bytes(name) { piece in
+                try sink.write(piece)
+                written += piece.count
+            }
+            precondition(
+                written == expected.byteCount,
+                "'\(name)' has \(expected.byteCount) bytes, got \(written)")
+        }
+    }
+
+    /// Writes what stands before the tensors; these in their order.
+    private static func begin(
+        _ layout: [String: TensorLayout], _ metadata: [String: String],
+        _ sink: inout some ByteSink
+    ) throws(FormatError) -> [(name: String, layout: TensorLayout)] {
+        let ordered = order(layout)
+        let header = try header(ordered, metadata: metadata)
+        try sink.reserve(ordered.reduce(header.count) { $0 + $1.layout.byteCount })
+        try sink.write(header)
+        return ordered
     }
 
     /// The file in memory.
@@ -36,17 +67,19 @@ public enum SafetensorsWriter {
         return sink.data
     }
 
-    private static func order(_ tensors: [String: Tensor]) -> [(name: String, tensor: Tensor)] {
+    private static func order(
+        _ tensors: [String: TensorLayout]
+    ) -> [(name: String, layout: TensorLayout)] {
         let ranks = Dictionary(
             uniqueKeysWithValues: DType.allCases.enumerated().map { ($1, $0) })
-        return tensors.map { (name: $0, tensor: $1) }.sorted { a, b in
-            a.tensor.dtype == b.tensor.dtype
-                ? a.name.utf8Precedes(b.name) : ranks[a.tensor.dtype]! > ranks[b.tensor.dtype]!
+        return tensors.map { (name: $0, layout: $1) }.sorted { a, b in
+            a.layout.dtype == b.layout.dtype
+                ? a.name.utf8Precedes(b.name) : ranks[a.layout.dtype]! > ranks[b.layout.dtype]!
         }
     }
 
     private static func header(
-        _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String]
+        _ tensors: [(name: String, layout: TensorLayout)], metadata: [String: String]
     ) throws(FormatError) -> Data {
         var members = JSONObject()
         if !metadata.isEmpty {
@@ -55,14 +88,14 @@ public enum SafetensorsWriter {
                 JSONObject(sorted.map { ($0, .string($1)) }))
         }
         var offset = 0
-        for (name, tensor) in tensors {
+        for (name, layout) in tensors {
             guard name != SafetensorsHeader.metadataKey else {
                 throw .fileName(name, expected: "a tensor's name, not the key of the metadata")
             }
-            let end = offset + tensor.byteCount
+            let end = offset + layout.byteCount
             members[name] = [
-                "dtype": .string(tensor.dtype.rawValue),
-                "shape": .array(tensor.shape.dimensions.map { JSONValue($0) }),
+                "dtype": .string(layout.dtype.rawValue),
+                "shape": .array(layout.shape.dimensions.map { JSONValue($0) }),
                 "data_offsets": [JSONValue(offset), JSONValue(end)],
             ]
             offset = end
@@ -71,4 +104,21 @@ public enum SafetensorsWriter {
         text.append(contentsOf: repeatElement(0x20, count: (8 - text.count % 8) % 8))
         return withUnsafeBytes(of: UInt64(text.count).littleEndian) { Data($0) } + text
     }
+}
+
+/// Type and shape of a tensor that a file is to hold.
+public struct TensorLayout: Equatable, Sendable {
+    public let dtype: DType
+    public let shape: Shape
+
+    /// - Precondition: the elements fill whole bytes, of a number that fits `Int`.
+    public init(dtype: DType, shape: Shape) {
+        precondition(
+            dtype.byteCount(elements: shape.elementCount) != nil,
+            "\(shape) \(dtype.rawValue) does not fill whole bytes")
+        self.dtype = dtype
+        self.shape = shape
+    }
+
+    public var byteCount: Int { dtype.byteCount(elements: shape.elementCount)! }
 }
