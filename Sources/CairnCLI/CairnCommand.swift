@@ -9,7 +9,8 @@ enum CairnCommand {
     static var commands: [any Command.Type] {
         [
             Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
-            Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self, Publish.self,
+            Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self, Merge.self,
+            Publish.self,
             Pull.self,
             Quickstart.self, Tokenize.self, FormatsProbe.self,
         ]

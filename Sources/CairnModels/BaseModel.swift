@@ -99,6 +99,9 @@ public struct BaseModel: Sendable {
         names[name].flatMap { weights.tensor(named: $0) }
     }
 
+    /// The file that holds a tensor of the model; nil for one that no file has.
+    public func file(of name: String) -> URL? { names[name].flatMap { weights.file(of: $0) } }
+
     /// The weight files, for digests.
     public var weightFiles: [URL] { weights.files }
 

@@ -25,6 +25,11 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noJob(file: String)
     case noSpace(path: String, needed: Int, free: Int)
     case ledger(file: String, step: Int, key: String, expected: String, found: String)
+    case tooLarge(path: String, needed: Int, free: Int)
+    case outputExists(path: String)
+    case otherBase(path: String, expected: String, found: String)
+    case replacedMeanwhile(path: String)
+    case notStorable(tensor: String, element: Int, number: String, dtype: String)
     case newerSchema(file: String, found: Int, known: Int)
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
     case badGroups([String])
@@ -81,6 +86,18 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noSpace(let path, let needed, let free):
             "\(path): the checkpoints of this run may need \(needed) bytes, and \(free) are free; "
                 + "keep fewer (--keep-last, --keep-best) or name another directory"
+        case .tooLarge(let path, let needed, let free):
+            "\(path): the model needs \(needed) bytes, and \(free) are free there"
+        case .outputExists(let path):
+            "\(path) exists already, and nothing is merged over it; name another directory"
+        case .otherBase(let path, let expected, let found):
+            "\(path) is not the base that the adapter was trained on: expected config.json and "
+                + "weights of digest \(expected), found \(found)"
+        case .replacedMeanwhile(let path):
+            "\(path) was replaced while it was read; run the same command again"
+        case .notStorable(let tensor, let element, let number, let dtype):
+            "tensor '\(tensor)' would be \(number) at element \(element), which \(dtype) cannot "
+                + "store; nothing was written"
         case .ledger(let file, let step, let key, let expected, let found):
             "\(file): step \(step) gave \(key) \(found) now and \(expected) before; these are not "
                 + "the run's bits"

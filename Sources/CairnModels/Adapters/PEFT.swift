@@ -127,33 +127,41 @@ public struct PEFTAdapter: Sendable {
 
     /// Puts the adapter's tensors into a model made with the same settings.
     ///
-    /// - Throws: `ModelError` when a tensor that the model trains is missing from the file or has
-    ///   another shape, or when the file has one that the model does not train: a pair of a layer
-    ///   that the settings do not target, or another module saved whole.
+    /// - Throws: as `requireTensors`; then nothing was put anywhere.
     public func apply(to model: TaskModel) throws {
-        let file = directory.appendingPathComponent(Self.weightsFile).path
         let names = model.checkpointNames
+        try requireTensors(
+            Dictionary(
+                uniqueKeysWithValues: names.map { ($0, model.parameters.dimensions(of: $0)) }))
+        for name in names { model.parameters.set(name, to: tensors[name]!.floats()) }
+    }
+
+    /// Checks that the file holds just these tensors, in these shapes.
+    ///
+    /// - Throws: `ModelError` when one is missing or has another shape or no type of weights, or
+    ///   when the file has one more: a pair of a layer that the settings do not target, or another
+    ///   module saved whole.
+    public func requireTensors(_ expected: [String: [Int]]) throws(ModelError) {
+        let file = directory.appendingPathComponent(Self.weightsFile).path
+        let names = expected.keys.sorted()
         let missing = names.filter { tensors[$0] == nil }
         guard missing.isEmpty else {
-            throw ModelError.missingTensors(directory: file, names: missing)
+            throw .missingTensors(directory: file, names: missing)
         }
-        let extra = tensors.keys.filter { !names.contains($0) }.sorted()
+        let extra = tensors.keys.filter { expected[$0] == nil }.sorted()
         guard extra.isEmpty else {
-            throw ModelError.unexpectedTensors(directory: file, names: extra)
+            throw .unexpectedTensors(directory: file, names: extra)
         }
         for name in names {
-            let expected = model.parameters.dimensions(of: name)
-            guard let tensor = tensors[name], tensor.shape.dimensions == expected else {
-                throw ModelError.shapeMismatch(
-                    file: file, tensor: name, expected: expected,
-                    found: tensors[name]?.shape.dimensions ?? [])
+            let (shape, tensor) = (expected[name]!, tensors[name]!)
+            guard tensor.shape.dimensions == shape else {
+                throw .shapeMismatch(
+                    file: file, tensor: name, expected: shape, found: tensor.shape.dimensions)
             }
             guard tensor.dtype.isWeight else {
-                throw ModelError.dtypeUnsupported(
-                    file: file, tensor: name, found: tensor.dtype.rawValue)
+                throw .dtypeUnsupported(file: file, tensor: name, found: tensor.dtype.rawValue)
             }
         }
-        for name in names { model.parameters.set(name, to: tensors[name]!.floats()) }
     }
 
     // MARK: Writing

@@ -27,7 +27,9 @@ public struct Checkpoint {
             FileManager.default.fileExists(atPath: directory.appendingPathComponent(name).path)
         }
         let isAdapter = exists(PEFTAdapter.configurationFile)
-        guard exists("config.json"), isAdapter || exists("model.safetensors") else {
+        guard exists("config.json"),
+            isAdapter || exists("model.safetensors") || exists("model.safetensors.index.json")
+        else {
             let found = (try? FileManager.default.contentsOfDirectory(atPath: directory.path))
             throw TrainingError.notACheckpoint(
                 path: directory.path,
@@ -81,7 +83,7 @@ public struct Checkpoint {
         model.base.configuration.family.isEncoder ? .first : .last(padTokenID: padTokenID)
     }
 
-    private static func base(of adapter: PEFTAdapter) throws -> URL {
+    static func base(of adapter: PEFTAdapter) throws -> URL {
         let file = adapter.directory.appendingPathComponent(PEFTAdapter.configurationFile).path
         guard let name = adapter.base else {
             throw TrainingError.baseMissing(file: file, base: "null")
@@ -94,8 +96,7 @@ public struct Checkpoint {
         return url
     }
 
-    private static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task
-    {
+    static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task {
         let labels = configuration.labels ?? ["LABEL_0", "LABEL_1"]
         guard let type = json["problem_type"]?.string else {
             return labels.count == 1 ? .regression(names: labels) : .singleLabel(labels: labels)
@@ -110,7 +111,7 @@ public struct Checkpoint {
     }
 
     /// Refuses a base of another shape than the one that the checkpoint was trained on.
-    private static func compare(
+    static func compare(
         _ base: ModelConfiguration, _ own: ModelConfiguration
     ) throws(ModelError) {
         let pairs: [(String, String, String)] = [

@@ -95,15 +95,17 @@ public struct CheckpointCheck: Sendable {
         let config = try ModelConfiguration(
             try JSONValue.parse(contentsOf: file("config.json")),
             file: file("config.json").path)
-        let model = try SafetensorsFile(contentsOf: file("model.safetensors"))
+        let model = try SafetensorsDirectory(contentsOf: directory)
         var problems: [String] = []
-        var own = model.tensors
+        var own = Dictionary(
+            uniqueKeysWithValues: model.names.map { ($0, model.tensor(named: $0)!) })
+        let beside = own
         if exists(PEFTAdapter.weightsFile) {
             let adapter = try PEFTAdapter(contentsOf: directory)
             problems += Self.pairProblems(adapter)
             own = try SafetensorsFile(contentsOf: file(PEFTAdapter.weightsFile)).tensors
             problems += Self.differences(
-                own, "\(PEFTAdapter.weightsFile)", model.tensors.filter { own[$0.key] != nil },
+                own, "\(PEFTAdapter.weightsFile)", beside.filter { own[$0.key] != nil },
                 "model.safetensors")
         }
         if exists(CheckpointWriter.aprFile) {

@@ -29,7 +29,11 @@ struct ModelCard {
     }
 
     var text: String {
-        [frontMatter, heading, figures, labels, settings, snippet].joined(separator: "\n")
+        [
+            frontMatter, heading, figures, Self.labelTable(description.task.labels), settings,
+            snippet,
+        ]
+        .joined(separator: "\n")
     }
 
     private var frontMatter: String {
@@ -76,9 +80,9 @@ struct ModelCard {
             """
     }
 
-    private var labels: String {
+    static func labelTable(_ labels: [String]) -> String {
         "## Labels\n\n| id | label |\n|---|---|\n"
-            + description.task.labels.enumerated().map {
+            + labels.enumerated().map {
                 "| \($0) | \($1.replacingOccurrences(of: "|", with: "\\|")) |\n"
             }.joined()
     }

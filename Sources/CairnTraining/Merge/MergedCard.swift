@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The README.md of a merged model: what it is, how good, how to load it.
+
+import CairnFormats
+import CairnModels
+import CairnTensor
+import Foundation
+
+/// A model card from what the checkpoint's metadata says.
+struct MergedCard {
+    let source: MergeSource
+    let type: DType
+    let mergedLayers: Int
+
+    var text: String {
+        [frontMatter, heading, figures, ModelCard.labelTable(source.labels), snippet]
+            .joined(separator: "\n")
+    }
+
+    private var baseID: String? {
+        source.metadata["base_model"]?.string.flatMap { ModelCard.isHubID($0) ? $0 : nil }
+    }
+
+    private var frontMatter: String {
+        var lines = ["---"]
+        if let baseID { lines.append("base_model: \(baseID)") }
+        return
+            (lines + [
+                "library_name: transformers", "pipeline_tag: text-classification", "tags:",
+                "- cairn", "---", "",
+            ]).joined(separator: "\n")
+    }
+
+    private var heading: String {
+        let family = source.base.configuration.family.rawValue
+        let origin: String
+        if let configuration = source.file?.configuration {
+            let kind = ["dora": "DoRA", "rslora": "rsLoRA"][source.method] ?? "LoRA"
+            let alpha =
+                Int(exactly: configuration.alpha).map(String.init) ?? "\(configuration.alpha)"
+            origin =
+                "whose \(kind) adapter (rank \(configuration.rank), alpha \(alpha)) was merged into "
+                + "\(mergedLayers) layers"
+        } else {
+            origin = "trained in full"
+        }
+        return """
+            # Text classifier
+
+            A `\(family)` model, \(origin); \(type.rawValue) weights. Made with Cairn \
+            \(CairnVersion.string).\(baseID.map { " Base: `\($0)`." } ?? "")
+
+            """
+    }
+
+    private var figures: String {
+        let metadata = source.metadata
+        guard let epoch = metadata["epoch"]?.integer, epoch > 0 else {
+            return "No epoch had been completed when the checkpoint was saved.\n"
+        }
+        func figure(_ key: String, _ format: String) -> String {
+            metadata[key]?.number.map { String(format: format, $0) } ?? "–"
+        }
+        return """
+            ## Figures
+
+            Of the checkpoint, after epoch \(epoch), before merging:
+
+            | | train | validation |
+            |---|---|---|
+            | loss | \(figure("train_loss", "%.5f")) | \(figure("val_loss", "%.5f")) |
+            | accuracy | \(figure("train_accuracy", "%.4f")) | \(figure("val_accuracy", "%.4f")) |
+
+            """
+    }
+
+    private var snippet: String {
+        """
+
+        ## Use
+
+        ```python
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        path = "."  # this directory, or its name on the Hub
+        model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        inputs = tokenizer("A text to classify.", truncation=True, \
+        max_length=\(source.metadata["max_length"]?.integer ?? 512), return_tensors="pt")
+        with torch.no_grad():
+            logits = model(**inputs).logits
+        print(model.config.id2label[int(logits.argmax())], logits)
+        ```
+
+        """
+    }
+}

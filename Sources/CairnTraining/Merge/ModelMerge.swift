@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Folds a checkpoint's adapter into its base: one model directory that transformers opens.
+
+import CairnEngine
+import CairnFormats
+import CairnModels
+import CairnTensor
+import Foundation
+
+/// The type in which a merged model is stored.
+public enum MergeType: String, CaseIterable, Sendable {
+    /// Each tensor's own; of the head the one that most of the base has.
+    case keep
+    case fp32, bf16, fp16
+
+    var dtype: DType? {
+        switch self {
+        case .keep: nil
+        case .fp32: .f32
+        case .bf16: .bf16
+        case .fp16: .f16
+        }
+    }
+}
+
+/// What a merge wrote.
+public struct MergeReport: Sendable {
+    public let output: URL
+    /// `lora`, `rslora`, `dora` or `full`.
+    public let method: String
+    /// Layers that a pair was folded into; 0 for a model that trained in full.
+    public let mergedLayers: Int
+    public let tensors: Int
+    /// How many tensors are stored in each type.
+    public let dtypes: [String: Int]
+    /// In the order they were written; the manifest is the last.
+    public let files: [CommittedFile]
+}
+
+/// A checkpoint and what it will be merged to; everything is checked before a byte is written.
+///
+///     let merge = try ModelMerge(best, to: output, context: Context())
+///     let report = try merge.run()
+///
+/// The directory holds `config.json`, the weights (in as many files as the base has), the
+/// checkpoint's tokenizer files byte for byte, `metadata.json`, a model card, and `manifest.json`.
+/// The adapter's own files are not in it: readers would apply them a second time.
+public struct ModelMerge {
+    /// Where the merged model goes.
+    public let output: URL
+    /// Where the base was found; the checkpoint itself where all of it trained.
+    public var base: URL { source.base.directory }
+    private let source: MergeSource
+    private let tensors: MergedTensors
+    private let type: MergeType
+
+    /// - Parameters:
+    ///   - base: where the base is, instead of what adapter_config.json says.
+    ///   - output: must not exist yet.
+    /// - Throws: `TrainingError.outputExists`; and whatever keeps the checkpoint from being the
+    ///   model that was trained: damage, another base, tensors that do not fit.
+    public init(
+        _ checkpoint: URL, base: URL? = nil, to output: URL, type: MergeType = .keep,
+        context: Context
+    ) throws {
+        try Self.requireNew(output)
+        self.output = output
+        self.type = type
+        source = try MergeSource(checkpoint, base: base)
+        try Self.requireOutside(output, of: checkpoint)
+        tensors = MergedTensors(source, dtype: type.dtype, context: context)
+    }
+
+    /// Bytes of the weights as they will be stored.
+    public var byteCount: Int { tensors.layout.values.reduce(0) { $0 + $1.byteCount } }
+
+    /// Writes the directory: all of it or nothing. It holds a few million numbers in memory at a
+    /// time, beside the mapped files.
+    ///
+    /// - Throws: `TrainingError.tooLarge` before anything is written; `notStorable` when a merged
+    ///   number does not fit the type; `FormatError` when a file cannot be written.
+    public func run() throws -> MergeReport {
+        let free = try Volume.freeBytes(at: output)
+        let needed = byteCount + (try tokenizerBytes()) + 65536
+        guard needed <= free else {
+            throw TrainingError.tooLarge(path: output.path, needed: needed, free: free)
+        }
+        try FileManager.default.createDirectory(
+            at: output.deletingLastPathComponent(), withIntermediateDirectories: true)
+        let commit = try DirectoryCommit(target: output)
+        try addWeights(to: commit)
+        try commit.add(name: "config.json", try configuration().serialized())
+        for name in CheckpointWriter.tokenizerFiles {
+            let file = source.directory.appendingPathComponent(name)
+            if FileManager.default.fileExists(atPath: file.path) {
+                try commit.addCopy(of: file, as: name)
+            }
+        }
+        try commit.add(name: "metadata.json", try metadata().serialized())
+        let card = MergedCard(source: source, type: mainType, mergedLayers: tensors.mergedCount)
+        try commit.add(name: "README.md", Data(card.text.utf8))
+        let manifest = Manifest(
+            runID: source.manifest.runID, name: output.lastPathComponent,
+            parent: source.manifest.name, files: commit.added)
+        try commit.add(name: Manifest.fileName, try manifest.serialized())
+        try source.requireUnchanged()
+        try Self.requireNew(output)
+        return MergeReport(
+            output: output, method: source.method, mergedLayers: tensors.mergedCount,
+            tensors: tensors.layout.count,
+            dtypes: tensors.layout.values.reduce(into: [:]) {
+                $0[$1.dtype.rawValue, default: 0] += 1
+            }, files: try commit.commit())
+    }
+
+    // MARK: Parts
+
+    private static func requireNew(_ output: URL) throws {
+        guard !FileManager.default.fileExists(atPath: output.path) else {
+            throw TrainingError.outputExists(path: output.path)
+        }
+    }
+
+    private static func requireOutside(_ output: URL, of checkpoint: URL) throws {
+        let (inner, outer) = (
+            output.standardizedFileURL.resolvingSymlinksInPath().pathComponents,
+            checkpoint.standardizedFileURL.resolvingSymlinksInPath().pathComponents
+        )
+        guard !inner.starts(with: outer) else {
+            throw TrainingError.unwritable(
+                path: output.path, reason: "it would lie inside of the checkpoint")
+        }
+    }
+
+    /// The type of most numbers, which config.json states.
+    private var mainType: DType { type.dtype ?? MergedTensors.commonType(source.base) }
+
+    /// One file, or as many as the base has, each with the tensors that lie there in the base; the
+    /// head, which the base does not have, goes into the last.
+    private func addWeights(to commit: DirectoryCommit) throws {
+        let files = source.base.weightFiles
+        var parts = [[String: TensorLayout]](repeating: [:], count: files.count)
+        for (name, layout) in tensors.layout {
+            let file = source.file?.tensors[name] == nil ? source.base.file(of: name) : nil
+            parts[file.flatMap(files.firstIndex(of:)) ?? files.count - 1][name] = layout
+        }
+        // A file of the base may hold nothing but what a classifier has no use for.
+        parts.removeAll(where: \.isEmpty)
+        guard parts.count > 1 else { return try addWeights("model.safetensors", parts[0], commit) }
+        var map: [String: String] = [:]
+        for (index, part) in parts.enumerated() {
+            let name = String(
+                format: "model-%05d-of-%05d.safetensors", index + 1, parts.count)
+            try addWeights(name, part, commit)
+            for tensor in part.keys { map[tensor] = name }
+        }
+        let numbers = tensors.layout.values.reduce(0) { $0 + $1.shape.elementCount }
+        try commit.add(
+            name: "model.safetensors.index.json",
+            try JSONValue.object([
+                "metadata": [
+                    "total_parameters": JSONValue(numbers), "total_size": JSONValue(byteCount),
+                ],
+                "weight_map": .object(
+                    JSONObject(map.sorted { $0.key < $1.key }.map { ($0, .string($1)) })),
+            ]).serialized())
+    }
+
+    private func addWeights(
+        _ file: String, _ layout: [String: TensorLayout], _ commit: DirectoryCommit
+    ) throws {
+        try commit.add(name: file) { sink in
+            try SafetensorsWriter.write(layout, to: &sink) { name, emit in
+                try tensors.write(name, emit: emit)
+            }
+        }
+    }
+
+    private func tokenizerBytes() throws -> Int {
+        let names = Set(CheckpointWriter.tokenizerFiles)
+        return source.manifest.files.reduce(0) { $0 + (names.contains($1.name) ? $1.size : 0) }
+    }
+
+    /// The checkpoint's, with the type of the weights that stand beside it.
+    private func configuration() -> JSONValue {
+        var config = source.configuration
+        let names: [DType: String] = [.f32: "float32", .bf16: "bfloat16", .f16: "float16"]
+        config["dtype"] = names[mainType].map { .string($0) }
+        config["torch_dtype"] = config["dtype"]
+        return config
+    }
+
+    /// The checkpoint's, with what became of it.
+    private func metadata() -> JSONValue {
+        var metadata = source.metadata
+        metadata["merged"] = [
+            "checkpoint": .string(source.manifest.name), "method": .string(source.method),
+            "layers": JSONValue(tensors.mergedCount), "dtype": .string(type.rawValue),
+            "cairn_version": .string(CairnVersion.string),
+        ]
+        return metadata
+    }
+}
