@@ -93,16 +93,22 @@ def matrix():
         ]
     for base in ("qwen2-tied", "qwen3", "mistral", "llama-rope3-bf16-sharded"):
         cases.append(Case(base, "two", "full"))
+    for base in ("qwen3", "mistral"):
+        cases += [Case(base, "three", "rslora"), Case(base, "two", "dora", "all-linear")]
     return cases
 
 
 def quick():
-    """The subset for continuous integration."""
+    """The subset for continuous integration: every family, method and task once."""
     return [
         Case("qwen2-untied", "three"),
         Case("llama", "three", "dora"),
         Case("bert-encoder", "two", targets="all-linear"),
         Case("qwen2-tied", "multi"),
+        Case("qwen3", "value", "rslora", "all-linear"),
+        Case("mistral", "two", "full"),
+        Case("roberta", "three", "dora", "all-linear"),
+        Case("llama-rope3-bf16-sharded", "three"),
     ]
 
 

@@ -2,8 +2,8 @@
 """check.py WORK STACK: opens every result in WORK/cases with transformers and PEFT and compares.
 
 Each case folder holds case.json, predict.json (the tool's own logits for the test rows), out/best
-(what was written) and, for adapters, merged/ (a plain model directory). Runs unchanged under
-transformers 4 and 5. Prints one line per case and writes WORK/results-STACK.json.
+(what was written), merged/ (a plain model directory in fp32) and kept/ (the same in the base's own
+types). Runs unchanged under transformers 4 and 5. Prints one line per case and writes WORK/results-STACK.json.
 """
 import logging
 import os
@@ -24,6 +24,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 import cases
 
 TOLERANCE = 1e-4
+MERGE_TOLERANCE = 1e-5  # merged against adapter + base, both computed by the same stack
 FORBIDDEN = ("missing adapter keys", "Unexpected keyword arguments", "size mismatch")
 STACK_MAJOR = int(transformers.__version__.split(".")[0])
 
@@ -37,6 +38,7 @@ class Result:
         self.case = cases.read_json(os.path.join(self.folder, "case.json"))
         self.best = os.path.join(self.folder, "out", "best")
         self.merged = os.path.join(self.folder, "merged")
+        self.kept = os.path.join(self.folder, "kept")
         self.base = os.path.join(work, "bases", self.case["base"])
         self.rows = cases.read_rows(work, self.case["corpus"], "test")
         self.predict = cases.read_json(os.path.join(self.folder, "predict.json"))
@@ -47,6 +49,7 @@ class Result:
         self.tokenizer = self.reference_tokenizer(spec)
         self.ids = [self.tokenizer(row["text"])["input_ids"] for row in self.rows]
         self.peft_model = None
+        self.trained = None  # this stack's own logits of what was written, unmerged
 
     def reference_tokenizer(self, spec):
         """The base's own tokenizer; by file where this stack does not know the class name."""
@@ -148,7 +151,7 @@ class Result:
         self.check_label_names(model.config)
         one, padded = self.run_one_by_one(model), self.run_padded(model)
         worst = max(self.compare(one, "one by one"), self.compare(padded, "padded"))
-        self.peft_model = model
+        self.peft_model, self.trained = model, one
         return f"{worst:.0e}"
 
     def check_merge_and_unload(self):
@@ -192,9 +195,56 @@ class Result:
         for key in ("missing_keys", "mismatched_keys", "unexpected_keys"):
             assert not info[key], f"{key}: {sorted(map(str, info[key]))[:4]}"
         self.check_label_names(model.config)
-        worst = max(self.compare(self.run_one_by_one(model), "one by one"),
+        one = self.run_one_by_one(model)
+        if folder == self.best:
+            self.trained = one
+        worst = max(self.compare(one, "one by one"),
                     self.compare(self.run_padded(model), "padded"))
         return f"{worst:.0e}"
+
+    def check_merged(self):
+        """The merged directory: whole, the checkpoint's own tokenizer, and the same logits."""
+        self.check_full(self.merged)
+        for name in os.listdir(self.best):
+            if "token" in name or name in ("vocab.txt", "vocab.json", "merges.txt"):
+                with open(os.path.join(self.best, name), "rb") as a:
+                    with open(os.path.join(self.merged, name), "rb") as b:
+                        assert a.read() == b.read(), f"{name} is not the checkpoint's"
+        assert self.trained is not None, "the checkpoint itself did not open"
+        model = AutoModelForSequenceClassification.from_pretrained(
+            self.merged, dtype=torch.float32)
+        logits = self.run_one_by_one(model)
+        worst = float(((logits - self.trained).abs() / self.trained.abs().clamp(min=1)).max())
+        assert worst <= MERGE_TOLERANCE, f"merged and adapter + base differ by {worst:.2e}"
+        return f"{worst:.0e}"
+
+    def check_kept(self):
+        """The directory in the base's types: the merged numbers, each rounded once; it opens."""
+        def weights(folder):
+            found = {}
+            for name in sorted(os.listdir(folder)):
+                if name.endswith(".safetensors"):
+                    found.update(load_file(os.path.join(folder, name)))
+            return found
+
+        exact, kept = weights(self.merged), weights(self.kept)
+        assert set(exact) == set(kept), f"names differ: {sorted(set(exact) ^ set(kept))[:4]}"
+        for key, value in kept.items():
+            assert torch.equal(exact[key].to(value.dtype), value), f"{key} is rounded otherwise"
+        spec = cases.BASES[self.case["base"]]
+        named = "float32" if self.case["method"] == "full" else spec.get("dtype", "float32")
+        types = {str(value.dtype) for value in kept.values()}
+        assert types == {"torch." + named}, f"types {types}, the base has {named}"
+        sharded = os.path.exists(os.path.join(self.kept, "model.safetensors.index.json"))
+        expected = bool(spec.get("sharded")) and self.case["method"] != "full"
+        assert sharded == expected, f"sharded: {sharded}, the base: {expected}"
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            self.kept, dtype="auto", output_loading_info=True)
+        for key in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+            assert not info[key], f"{key}: {sorted(map(str, info[key]))[:4]}"
+        assert str(model.dtype) == "torch." + named, f"opens as {model.dtype}, stored as {named}"
+        assert bool(torch.isfinite(self.run_one_by_one(model)).all()), "a logit is not finite"
+        return named
 
     def check_label_names(self, config):
         count = self.case["label_count"]
@@ -207,14 +257,16 @@ class Result:
         assert config.problem_type == problem, f"problem_type {config.problem_type}"
 
     def checks(self):
+        found = [("document", self.check_document), ("tokens", self.check_tokens)]
         if self.case["method"] == "full":
-            return [("document", self.check_document), ("tokens", self.check_tokens),
-                    ("full", lambda: self.check_full(self.best))]
-        found = [("document", self.check_document), ("tokens", self.check_tokens),
-                 ("peft", self.check_peft), ("unload", self.check_merge_and_unload),
-                 ("auto", self.check_auto_peft), ("plain", self.check_plain)]
+            found += [("full", lambda: self.check_full(self.best))]
+        else:
+            found += [("peft", self.check_peft), ("unload", self.check_merge_and_unload),
+                      ("auto", self.check_auto_peft), ("plain", self.check_plain)]
         if self.case.get("merged"):
-            found.append(("merged", lambda: self.check_full(self.merged)))
+            found.append(("merged", self.check_merged))
+        if self.case.get("kept"):
+            found.append(("kept", self.check_kept))
         return found
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """drive.py WORK CAIRN [--quick] [--only TEXT] [--no-merge]: runs every case with the tool.
 
-Writes WORK/cases/<name>/{case.json, finetune.json, predict.json, out/, merged/, log.txt}. A run
+Writes WORK/cases/<name>/{case.json, finetune.json, predict.json, merge.json, out/, merged/, kept/, log.txt}. A run
 that fails is recorded in case.json and reported by the checker; the others go on.
 """
 import os
@@ -56,9 +56,10 @@ class Tool:
 def run_case(work, binary, case):
     folder = os.path.join(work, "cases", case.name)
     os.makedirs(folder)
+    merges = "--no-merge" not in sys.argv
     record = dict(base=case.base, corpus=case.corpus, kind=case.kind, method=case.method,
                   label_count=case.label_count,
-                  merged=case.method != "full" and "--no-merge" not in sys.argv)
+                  merged=merges, kept=merges)
     base = os.path.join(work, "bases", case.base)
     data = os.path.join(work, "corpora", case.corpus)
     out, best = os.path.join(folder, "out"), os.path.join(folder, "out", "best")
@@ -72,8 +73,11 @@ def run_case(work, binary, case):
                  document=os.path.join(folder, "finetune.json"))
         tool.run("predict", best, "--data", os.path.join(data, "test.jsonl"), "--json",
                  document=os.path.join(folder, "predict.json"))
-        if record["merged"]:
-            tool.run("merge", best, "-o", os.path.join(folder, "merged"))
+        if merges:
+            tool.run("merge", best, "-o", os.path.join(folder, "merged"), "--dtype", "fp32",
+                     "--json", document=os.path.join(folder, "merge.json"))
+            tool.run("merge", best, "-o", os.path.join(folder, "kept"))
+            tool.run("verify", os.path.join(folder, "merged"))
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         record["error"] = str(error)
     cases.write_json(os.path.join(folder, "case.json"), record)
