@@ -12,7 +12,7 @@ enum CairnCommand {
             Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self, Merge.self,
             Publish.self,
             Pull.self,
-            Quickstart.self, Tokenize.self, FormatsProbe.self,
+            Quickstart.self, Tokenize.self, Gate.self, FormatsProbe.self,
         ]
     }
 
@@ -76,7 +76,7 @@ enum CairnCommand {
     }
 
     /// An error as one sentence on one line.
-    private static func sentence(_ error: any Error) -> String {
+    static func sentence(_ error: any Error) -> String {
         // Our own errors describe themselves; Foundation's say more in the user's language.
         let text = error is CocoaError ? error.localizedDescription : String(describing: error)
         return text.replacingOccurrences(of: "\n", with: "; ")

@@ -53,11 +53,15 @@ enum CairnProcess {
     }
 
     /// A process that is ready to start, with both outputs as pipes.
-    static func prepared(_ arguments: [String], in directory: URL) throws -> Process {
+    static func prepared(
+        _ arguments: [String], in directory: URL, environment: [String: String] = [:]
+    ) throws -> Process {
         guard let executable else { throw NotFound() }
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment
+            .merging(environment) { _, own in own }
         process.currentDirectoryURL = directory
         process.standardInput = FileHandle.nullDevice
         return process
@@ -66,8 +70,10 @@ enum CairnProcess {
     /// Runs `cairn` with the arguments until it ends.
     ///
     /// The outputs go through files: a pipe that nobody empties would stop the process.
-    static func run(_ arguments: [String], in directory: URL) throws -> ProcessResult {
-        let process = try prepared(arguments, in: directory)
+    static func run(
+        _ arguments: [String], in directory: URL, environment: [String: String] = [:]
+    ) throws -> ProcessResult {
+        let process = try prepared(arguments, in: directory, environment: environment)
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("cairn-output-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -19,6 +19,12 @@ struct Publish: Command {
         Flag(
             "--include", "PATTERNS",
             "more files than those of a model; * and ?, commas between patterns"),
+        Flag("--checkpoint", "DIR", "where a merged directory came from: it knows the gate's rows"),
+        Flag("--data", "FILE", "where the run's training rows lie now"),
+        Flag("--eval-data", "FILE", "where the run's validation rows lie now"),
+        Flag(
+            switch: "--no-gate",
+            "publish although nothing compares the files with a receipt; the card tells it"),
         Flag(switch: "--json", "print the result as one JSON document"),
     ]
 
@@ -48,13 +54,27 @@ struct Publish: Command {
         guard repository.namespace != nil else {
             throw arguments.usage("expected ORG/NAME, found '\(repository)'")
         }
+        for flag in ["--checkpoint", "--data", "--eval-data"]
+        where arguments.has(flag) && arguments.has("--no-gate") {
+            throw arguments.usage("\(flag) is for the gate, which --no-gate leaves out")
+        }
         self.options = options
     }
 
     func run() throws {
+        let directory = URL(fileURLWithPath: arguments.positionals[0])
+        var options = self.options
+        let gate: PublishGate
+        do {
+            gate = try PublishGate(arguments, directory: directory)
+        } catch ReceiptError.none {
+            // What else is wrong with the directory is said first: it may be no model at all.
+            _ = try PublishPlan(directory: directory, repository: repository, options: options)
+            throw ReceiptError.none(directory: directory.path)
+        }
+        options.cardSection = gate.cardSection
         let plan = try PublishPlan(
-            directory: URL(fileURLWithPath: arguments.positionals[0]), repository: repository,
-            options: options)
+            directory: directory, repository: repository, options: options)
         for line in Self.lines(of: plan) { Terminal.error(line) }
         if arguments.has("--dry-run") {
             let requests = try DryRunTransport.requests(
@@ -64,11 +84,14 @@ struct Publish: Command {
             } else {
                 for request in requests { print(request.summary) }
             }
-            return Terminal.error("dry run: nothing was sent")
+            return Terminal.error("dry run: nothing was sent, and the gate was not asked")
         }
-        let result = try HubPublisher(HubAccess.client(), report: Self.report).publish(plan)
+        var verdict: JSONValue?
+        let result = try HubPublisher(HubAccess.client(), report: Self.report).publish(plan) {
+            verdict = try gate.judge($0)
+        }
         Terminal.error(Self.sentence(result))
-        if arguments.has("--json") { try Self.document(plan, result).printed() }
+        if arguments.has("--json") { try Self.document(plan, result, verdict).printed() }
     }
 
     // MARK: What the user sees
@@ -109,12 +132,14 @@ struct Publish: Command {
         return "published \(result.pullRequest ?? result.address), commit \(result.commit)"
     }
 
-    private static func document(_ plan: PublishPlan, _ result: PublishResult) -> JSONValue {
+    private static func document(
+        _ plan: PublishPlan, _ result: PublishResult, _ verdict: JSONValue?
+    ) -> JSONValue {
         .object([
             "repository": .string(result.repository), "url": .string(result.address),
             "commit": .string(result.commit),
             "pull_request": result.pullRequest.map { .string($0) } ?? .null,
-            "created": .bool(result.isNewRepository),
+            "created": .bool(result.isNewRepository), "gate": verdict ?? .null,
             "published": .array(result.published.map { .string($0) }),
             "unchanged": .array(result.unchanged.map { .string($0) }), "files": files(plan),
             "left_out": leftOut(plan),

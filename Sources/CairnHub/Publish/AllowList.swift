@@ -11,11 +11,15 @@ package struct AllowList {
     /// Patterns over whole paths: `*` stands for any characters, `/` too, `?` for one.
     let patterns: [String]
 
-    static let names: Set<String> = [
+    static let names: Set<String> = Set([
         "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.md", "NOTICE.txt",
         "config.json", "generation_config.json", "metadata.json", "manifest.json",
         "adapter_config.json", "adapter_model.safetensors", "model.safetensors",
-        "model.safetensors.index.json", "model.apr",
+        "model.safetensors.index.json", "model.apr", "receipt.json",
+    ]).union(tokenizer)
+
+    /// By which texts become tokens.
+    static let tokenizer: Set<String> = [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "chat_template.jinja",
     ]
@@ -47,7 +51,7 @@ package struct AllowList {
     }
 
     /// `model-00001-of-00003.safetensors`
-    private static func isShard(_ name: String) -> Bool {
+    static func isShard(_ name: String) -> Bool {
         name.hasPrefix("model-") && name.hasSuffix(".safetensors")
             && matches(name, "model-?????-of-?????.safetensors")
             && name.dropFirst(6).prefix(5).allSatisfy(\.isNumber)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The base model in a model card: in its front matter and in its snippet.
+/// What is told and asked of a model card: its base, and a section of its own.
+
+import Foundation
 
 /// A README.md whose front matter, the YAML between two lines of `---`, can be asked and told.
 struct CardText {
@@ -24,6 +26,23 @@ struct CardText {
         }
         text = lines.joined(separator: "\n")
             .replacing(Self.placeholder, with: "\"\(id)\"")
+        return text != before
+    }
+
+    private static let marks = ("<!-- cairn: receipt -->", "<!-- cairn: end -->")
+
+    /// Puts a section at the end, or in place of the one that was put there before; false when the
+    /// card said so already.
+    mutating func setSection(_ section: String) -> Bool {
+        let before = text
+        let marked = "\(Self.marks.0)\n\(section)\(Self.marks.1)\n"
+        if let start = text.range(of: Self.marks.0),
+            let end = text.range(of: Self.marks.1 + "\n", range: start.upperBound..<text.endIndex)
+        {
+            text.replaceSubrange(start.lowerBound..<end.upperBound, with: marked)
+        } else {
+            text += (text.hasSuffix("\n") ? "\n" : "\n\n") + marked
+        }
         return text != before
     }
 

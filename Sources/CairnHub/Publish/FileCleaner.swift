@@ -12,6 +12,8 @@ struct FileCleaner {
     let directory: URL
     /// The base by its name on the Hub, where that is known.
     let base: HubBase?
+    /// What the card is to say besides.
+    let cardSection: String?
 
     /// A model on the Hub, and the commit of it where that is known.
     struct HubBase: Equatable {
@@ -20,7 +22,10 @@ struct FileCleaner {
     }
 
     /// - Parameter base: what the caller says; else a snapshot of the Hub's cache tells its own.
-    init(directory: URL, machine: PrivatePlaces, base: RepositoryID?) throws {
+    init(
+        directory: URL, machine: PrivatePlaces, base: RepositoryID?, cardSection: String? = nil
+    ) throws {
+        self.cardSection = cardSection
         self.directory = directory
         self.machine = machine
         let named = try Self.namedBase(in: directory)
@@ -113,12 +118,16 @@ struct FileCleaner {
                 file: path, place: "base_model", found: named,
                 advice: "name the base on the Hub with --base-model ORG/NAME")
         }
-        let change = base.flatMap { card.setBase($0.id) ? "base_model is \($0.id)" : nil }
+        var changes: [String] = []
+        if let base, card.setBase(base.id) { changes.append("base_model is \(base.id)") }
+        if let cardSection, card.setSection(cardSection) { changes.append("tells of the gate") }
         try Array(card.text.utf8).withUnsafeBytes { bytes in
             try check(bytes, path) { Self.line(of: $1, in: $0) }
         }
-        guard let change else { return try PublishFile(path: path, file: file) }
-        return PublishFile(path: path, rewritten: Data(card.text.utf8), change: change)
+        if changes.isEmpty { return try PublishFile(path: path, file: file) }
+        return PublishFile(
+            path: path, rewritten: Data(card.text.utf8),
+            change: changes.joined(separator: ", "))
     }
 
     /// The manifest of the files that it lists and that are published, as they are published.

@@ -18,6 +18,9 @@ public struct PublishOptions: Sendable {
     public var base: RepositoryID?
     /// Files to publish beyond those of a model: `*` and `?` over whole paths.
     public var include: [String] = []
+    /// Markdown for the card, in place of the section that an earlier publication put there; the
+    /// card is made where there is none.
+    public var cardSection: String?
 
     public init() {}
 }
@@ -133,12 +136,20 @@ public struct PublishPlan: Sendable {
         }
         let cleaner = try FileCleaner(
             directory: directory, machine: machine ?? PrivatePlaces(directory: directory),
-            base: options.base)
+            base: options.base, cardSection: options.cardSection)
         var files = try taken.filter { $0.path != Manifest.fileName }.map {
             try cleaner.published($0.path, $0.file)
         }
         if let manifest = taken.first(where: { $0.path == Manifest.fileName }) {
             files.append(try cleaner.publishedManifest(manifest.file, of: files, taken: taken))
+        }
+        if let section = options.cardSection, !files.contains(where: { $0.path == "README.md" }) {
+            var card = CardText("# \(repository)\n")
+            _ = card.setSection(section)
+            files.append(
+                PublishFile(
+                    path: "README.md", rewritten: Data(card.text.utf8),
+                    change: "made, to tell of the gate"))
         }
         self.files = files.sorted { $0.path.utf8Precedes($1.path) }
         self.leftOut = leftOut

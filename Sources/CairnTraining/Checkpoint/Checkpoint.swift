@@ -18,9 +18,14 @@ public struct Checkpoint {
 
     /// Opens an adapter directory (with its base) or a full model directory.
     ///
-    /// - Parameter base: where the base is, instead of what adapter_config.json says.
+    /// - Parameters:
+    ///   - base: where the base is, instead of what adapter_config.json says.
+    ///   - longest: the longest row in tokens, instead of what metadata.json says.
     /// - Throws: when a file is missing, or when config.json, adapter and weights disagree.
-    public init(contentsOf directory: URL, base: URL? = nil, context: Context) throws {
+    public init(
+        contentsOf directory: URL, base: URL? = nil, maximumLength longest: Int? = nil,
+        context: Context
+    ) throws {
         self.directory = directory
         let file = directory.appendingPathComponent("config.json")
         func exists(_ name: String) -> Bool {
@@ -67,7 +72,7 @@ public struct Checkpoint {
         }
         let metadata = try Self.metadata(directory)
         maximumLength = min(
-            metadata?["max_length"]?.integer ?? 512, model.base.maximumLength)
+            longest ?? metadata?["max_length"]?.integer ?? 512, model.base.maximumLength)
         let named = metadata?["precision"]?.string ?? Precision.fp32.rawValue
         guard let precision = Precision(rawValue: named) else {
             throw TrainingError.badMetadata(

@@ -24,6 +24,8 @@ public struct RunDescription: Sendable {
     /// came from no file, which only its own program can resume.
     public var options: FineTuneOptions?
     public var inputs: InputDigests?
+    /// Which validation rows a receipt is about: nil, and no receipt, where they are in no file.
+    var receiptRows: ReceiptRows?
 
     public init(
         task: Task, settings: FineTuneSettings, maximumLength: Int, padTokenID: Int32?,
@@ -85,6 +87,18 @@ extension RunDescription {
         config["rope_scaling"] = rope.scaling == .none ? .null : .object(scaling)
         scaling["rope_theta"] = .number(rope.theta)
         config["rope_parameters"] = .object(scaling)
+    }
+
+    /// The receipt of a checkpoint; nil where the rows are in no file or their logits not known.
+    func receipt(_ logits: [[Float]]?, isAdapter: Bool) -> Receipt? {
+        guard let logits, let receiptRows, !logits.isEmpty,
+            logits.allSatisfy({ $0.allSatisfy(\.isFinite) })
+        else { return nil }
+        return Receipt(
+            task: task, precision: settings.precision, tolerance: 0,
+            maximumLength: maximumLength, numericsVersion: CairnVersion.numerics,
+            base: isAdapter ? inputs?.values["base"] : nil,
+            rows: zip(receiptRows.rows, logits).map { .init(tokens: $0.tokens, logits: $1) })
     }
 
     /// Metrics and settings of the epoch that a checkpoint holds.

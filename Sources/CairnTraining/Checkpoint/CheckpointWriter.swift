@@ -11,7 +11,7 @@ import Foundation
 /// With LoRA: `adapter_model.safetensors` and `adapter_config.json`, which PEFT reads;
 /// `model.safetensors` with the same tensors and a guard; `model.apr`; `config.json` of the task;
 /// the base's tokenizer files byte for byte; `metadata.json`; `README.md`; the run's state under
-/// `training/`; and `manifest.json`, last.
+/// `training/`; at the end of an epoch `receipt.json`; and `manifest.json`, last.
 ///
 /// **The guard.** transformers 5 takes a local directory with config.json for a base, loads
 /// model.safetensors, finds none of its names and goes on with random weights, silently. The file
@@ -76,6 +76,11 @@ public struct CheckpointWriter: Sendable {
         let history = description.transformersState(snapshot.state, steps: steps)
         try commit.add(name: TransformersState.fileName, try history.serialized())
         try TrainingFiles.write(snapshot, description, digest: digest, to: commit)
+        if let receipt = description.receipt(snapshot.receipt, isAdapter: adapter != nil) {
+            try commit.add(name: Receipt.fileName, try receipt.json.serialized())
+            try commit.add(
+                name: ReceiptRows.fileName, try description.receiptRows!.json.serialized())
+        }
         let manifest = Manifest(
             runID: description.runID, name: name, parent: parent, files: commit.added)
         try commit.add(name: Manifest.fileName, try manifest.serialized())

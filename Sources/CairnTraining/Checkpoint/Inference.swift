@@ -12,8 +12,12 @@ public struct Inference {
     public let checkpoint: Checkpoint
     private let tokenizer: Tokenizer
 
-    public init(_ directory: URL, base: URL? = nil, context: Context) throws {
-        checkpoint = try Checkpoint(contentsOf: directory, base: base, context: context)
+    /// - Parameters: as those of `Checkpoint`.
+    public init(
+        _ directory: URL, base: URL? = nil, maximumLength: Int? = nil, context: Context
+    ) throws {
+        checkpoint = try Checkpoint(
+            contentsOf: directory, base: base, maximumLength: maximumLength, context: context)
         tokenizer = try Tokenizer(
             contentsOf: directory.appendingPathComponent("tokenizer.json"))
     }

@@ -39,6 +39,21 @@ public struct DataSet: Sendable {
     public var tokenCount: Int { ids.reduce(0) { $0 + $1.count } }
     public var longestRow: Int { ids.map(\.count).max() ?? 0 }
 
+    /// Some of the rows, in the given order.
+    func rows(_ chosen: [Int]) -> DataSet {
+        let part: Targets =
+            switch targets {
+            case .none: .none
+            case .classes(let classes): .classes(chosen.map { classes[$0] })
+            case .values(let values, let columns):
+                .values(
+                    chosen.flatMap { values[$0 * columns..<($0 + 1) * columns] },
+                    columns: columns)
+            }
+        return DataSet(
+            ids: chosen.map { ids[$0] }, typeIDs: chosen.map { typeIDs[$0] }, targets: part)
+    }
+
     /// Rows per class id.
     public func classCounts(_ classes: Int) -> [Int] {
         guard case .classes(let ids) = targets else { return [] }

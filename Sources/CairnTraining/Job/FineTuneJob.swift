@@ -111,6 +111,7 @@ public final class FineTuneJob {
         description.policy = options.policy
         description.options = options
         description.inputs = inputs
+        description.receiptRows = ReceiptRows(tuner.receiptRows, of: parts.validation, sets[1])
         self.description = description
         try Self.apply(start, to: tuner, options)
         if case .transformers(let checkpoint) = start {

@@ -79,6 +79,10 @@ public final class FineTuner {
     let train: DataSet
     private let pooling: Pooling
     private let validation: DataSet
+    /// The validation rows whose logits a receipt holds.
+    let receiptRows: [Int]
+    /// What these gave in the present state; nil when that is not known.
+    private var receipt: [[Float]]?
     private let classWeights: [Float]?
     private let program: Program
     private let evaluator: Evaluator
@@ -96,6 +100,7 @@ public final class FineTuner {
         self.pooling = pooling
         self.train = train
         self.validation = validation
+        receiptRows = ReceiptRows.chosen(among: validation.count, seed: settings.seed)
         self.settings = settings
         self.policy = policy
         state = RunState(runID: runID)
@@ -123,6 +128,7 @@ public final class FineTuner {
     /// Takes over a place in a run; parameters and optimizer are restored by the caller.
     func restore(_ state: RunState) {
         self.state = state
+        receipt = nil
         lastSave = (state.step, clock.now)
     }
 
@@ -184,20 +190,29 @@ public final class FineTuner {
     private func saveWhatIsDue(_ controls: RunControls) throws {
         guard state.stepInEpoch == 0, let epoch = state.epochs.last?.epoch else { return }
         if state.best?.epoch == epoch, !controls.hasSaved("best", state.step) {
+            try completeReceipt()
             try save("best", "\(settings.monitor.rawValue) improved", controls)
         }
         let name = "epoch-\(epoch)"
         if epoch % policy.epochs == 0 || state.status.isFinal,
             !controls.hasSaved(name, state.step)
         {
+            try completeReceipt()
             try save(name, "\(epoch) epochs completed", controls)
         }
+    }
+
+    /// After a resume the epoch's evaluation is past: its few rows are run again.
+    private func completeReceipt() throws {
+        guard receipt == nil, !receiptRows.isEmpty else { return }
+        receipt = try evaluator.evaluate(validation.rows(receiptRows))?.logits
     }
 
     private func save(_ name: String, _ reason: String, _ controls: RunControls) throws {
         let start = clock.now
         try controls.save(name, reason) {
-            RunSnapshot(model.parameters, optimizer: optimizer, state: state)
+            RunSnapshot(
+                model.parameters, optimizer: optimizer, state: state, receipt: receipt)
         }
         lastSave = (state.step, clock.now)
         state.timing.saving += (clock.now - start).inSeconds
@@ -233,6 +248,7 @@ public final class FineTuner {
             let evaluation = try evaluator.evaluate(
                 validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
         else { return nil }
+        receipt = receiptRows.map { evaluation.logits[$0] }
         guard loss.isFinite else {
             throw TrainingError.nonFinite(
                 what: "validation loss", step: state.step, epoch: state.epoch)
@@ -282,6 +298,7 @@ public final class FineTuner {
     private func record(
         _ done: StepTotals, _ step: StepRows, _ controls: RunControls
     ) throws {
+        receipt = nil
         state.step += 1
         state.stepInEpoch += 1
         state.totals.add(done)

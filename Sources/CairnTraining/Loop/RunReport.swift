@@ -130,8 +130,14 @@ public struct RunSnapshot: Sendable {
     public let parameters: [String: Tensor]
     public let optimizer: OptimizerState
     public var state: RunState
+    /// Logits of the rows that a receipt is about, where they are known for this state.
+    let receipt: [[Float]]?
 
-    public init(_ parameters: Parameters, optimizer: Optimizer, state: RunState) {
+    public init(
+        _ parameters: Parameters, optimizer: Optimizer, state: RunState,
+        receipt: [[Float]]? = nil
+    ) {
+        self.receipt = receipt
         self.parameters = Dictionary(
             uniqueKeysWithValues: parameters.trainableNames.map { ($0, parameters.tensor($0)) })
         self.optimizer = optimizer.state
@@ -139,6 +145,7 @@ public struct RunSnapshot: Sendable {
     }
 
     init(parameters: [String: Tensor], optimizer: OptimizerState, state: RunState) {
+        receipt = nil
         self.parameters = parameters
         self.optimizer = optimizer
         self.state = state

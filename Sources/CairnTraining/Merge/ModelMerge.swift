@@ -43,7 +43,8 @@ public struct MergeReport: Sendable {
 ///     let report = try merge.run()
 ///
 /// The directory holds `config.json`, the weights (in as many files as the base has), the
-/// checkpoint's tokenizer files byte for byte, `metadata.json`, a model card, and `manifest.json`.
+/// checkpoint's tokenizer files byte for byte, `metadata.json`, a model card, the checkpoint's
+/// receipt where it has one, and `manifest.json`.
 /// The adapter's own files are not in it: readers would apply them a second time.
 public struct ModelMerge {
     /// Where the merged model goes.
@@ -97,6 +98,9 @@ public struct ModelMerge {
             }
         }
         try commit.add(name: "metadata.json", try metadata().serialized())
+        if let receipt = try receipt() {
+            try commit.add(name: Receipt.fileName, try receipt.json.serialized())
+        }
         let card = MergedCard(source: source, type: mainType, mergedLayers: tensors.mergedCount)
         try commit.add(name: "README.md", Data(card.text.utf8))
         let manifest = Manifest(
@@ -188,6 +192,16 @@ public struct ModelMerge {
         config["dtype"] = names[mainType].map { .string($0) }
         config["torch_dtype"] = config["dtype"]
         return config
+    }
+
+    /// The checkpoint's, with room for what merging rounds: the merged weights once, and where
+    /// products are of bf16 numbers, or the weights are stored in 16 bits, each of those.
+    private func receipt() throws -> Receipt? {
+        let file = source.directory.appendingPathComponent(Receipt.fileName)
+        guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+        let receipt = try Receipt(of: source.directory)
+        let isExact = mainType == .f32 && receipt.precision == .fp32
+        return receipt.loosened(to: isExact ? 1e-4 : 0.05)
     }
 
     /// The checkpoint's, with what became of it.

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Why a directory is not known to be the model that was trained.
+
+import Foundation
+
+/// Every case says what was expected, what was found, and what to do.
+public enum ReceiptError: Error, Equatable, Sendable, CustomStringConvertible {
+    case none(directory: String)
+    case noRows(directory: String)
+    case otherCheckpoint(directory: String, checkpoint: String)
+    case changedRow(file: String, line: Int)
+    case labels(expected: [String], found: [String])
+    case tokens(row: Int, place: String, expected: Int, found: Int)
+    case differs(
+        row: Int, place: String, expected: [Float], found: [Float], labels: [[String]],
+        note: String?)
+    case count(receipt: Int, rows: Int)
+
+    public var description: String {
+        switch self {
+        case .none(let directory):
+            "\(directory) has no receipt.json, by which a publication is checked: best and epoch-N "
+                + "of a run have one, step-N and directories of other programs do not; publish one "
+                + "of those, or say --no-gate, which the card will tell"
+        case .noRows(let directory):
+            "\(directory) has a receipt and does not tell which rows it is about: that stands in "
+                + "the training/ folder of the checkpoint that it came from; name that with "
+                + "--checkpoint DIR, or say --no-gate, which the card will tell"
+        case .otherCheckpoint(let directory, let checkpoint):
+            "the receipt of \(directory) is not about the rows and logits of \(checkpoint); name "
+                + "the checkpoint that it came from"
+        case .changedRow(let file, let line):
+            "\(file), line \(line): the row is not the one that the receipt is about; name the "
+                + "files where the run's rows lie now with --data and --eval-data"
+        case .labels(let expected, let found):
+            "config.json: expected the labels \(Self.list(expected)), as in the receipt, found "
+                + Self.list(found)
+        case .tokens(let row, let place, let expected, let found):
+            "row \(row) of the receipt (\(place)): expected the \(expected) token ids of training, "
+                + (expected == found ? "found others" : "found \(found)")
+                + "; is tokenizer.json of another model?"
+        case .differs(let row, let place, let expected, let found, let labels, let note):
+            "row \(row) of the receipt (\(place)): expected logits \(expected)"
+                + Self.named(labels[0]) + ", found \(found)" + Self.named(labels[1])
+                + "; these files are not the model that was saved" + (note.map { "; " + $0 } ?? "")
+        case .count(let receipt, let rows):
+            "the receipt has \(receipt) rows, expected \(rows), as its checkpoint has"
+        }
+    }
+
+    private static func list(_ names: [String]) -> String {
+        names.map { "'\($0)'" }.joined(separator: ", ")
+    }
+
+    private static func named(_ labels: [String]) -> String {
+        labels.isEmpty ? "" : " (\(list(labels)))"
+    }
+}
