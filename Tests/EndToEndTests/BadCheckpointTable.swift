@@ -40,6 +40,28 @@ extension BadInput {
             try $0.remove($0.adapter)
         },
 
+        BadInput(
+            "merge over a directory that exists", says: "/model exists already",
+            arguments: { ["merge", $0.checkpoint.path, "-o", $0.model.path] }
+        ) {
+            try $0.addCheckpoint()
+        },
+        BadInput(
+            "merge a damaged checkpoint", says: "/checkpoint is damaged", "adapter_config.json",
+            arguments: { ["merge", $0.checkpoint.path, "-o", $0.output.path] }
+        ) {
+            try $0.addCheckpoint()
+        },
+        BadInput(
+            "publish without a receipt", says: "/checkpoint has no receipt.json", "--no-gate",
+            arguments: { ["publish", $0.checkpoint.path, "me/x", "--base-model", "me/base"] }
+        ) {
+            try $0.addCheckpoint()
+            for name in ["receipt.json", "manifest.json"] {
+                try $0.remove($0.checkpoint.appendingPathComponent(name))
+            }
+        },
+
         // MARK: The adapter
         damaged("an adapter without r", says: "adapter_config.json", "'r'", "positive integer") {
             try $0.edit($0.adapterConfig) { $0["r"] = nil }

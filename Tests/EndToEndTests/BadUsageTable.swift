@@ -71,6 +71,17 @@ extension BadInput {
         BadInput("a base that is a path", .wrongUse, says: "'/model'", "ORG/NAME") { _ in
             ["publish", "model", "me/model", "--base-model", "/model"]
         },
+        BadInput("a gate that is left out and told", .wrongUse, says: "--data", "--no-gate") { _ in
+            ["publish", "model", "me/model", "--no-gate", "--data", "rows.tsv"]
+        },
+
+        // MARK: Merging
+        BadInput("no place to merge to", .wrongUse, says: "--output", "missing") { _ in
+            ["merge", "checkpoint"]
+        },
+        BadInput("an unknown type to merge to", .wrongUse, says: "--dtype", "bf16", "'int8'") { _ in
+            ["merge", "checkpoint", "-o", "merged", "--dtype", "int8"]
+        },
         BadInput("a branch that is none", .wrongUse, says: "'../x'", "branch") { _ in
             ["publish", "model", "me/model", "--revision", "../x"]
         },

@@ -75,6 +75,36 @@ class Hub:
         self.process.wait(10)
 
 
+def read_tensors(path):
+    """A safetensors file as {name: {dtype, shape, data}}."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    header.pop("__metadata__", None)
+    for entry in header.values():
+        begin, end = entry.pop("data_offsets")
+        entry["data"] = data[begin:end]
+    return header
+
+
+def write_tensors(path, tensors):
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, entry in tensors.items():
+        header[name] = {"dtype": entry["dtype"], "shape": entry["shape"],
+                        "data_offsets": [len(data), len(data) + len(entry["data"])]}
+        data += entry["data"]
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + data)
+
+
+def transposed(data, rows, columns):
+    """The bytes of a matrix of fp32 numbers, turned over."""
+    cells = [data[i:i + 4] for i in range(0, len(data), 4)]
+    return b"".join(cells[row * columns + column]
+                    for column in range(columns) for row in range(rows))
+
+
 class Suite:
     def __init__(self, binary, work, clients, transformers):
         self.binary, self.work, self.clients = binary, work, clients
@@ -189,7 +219,7 @@ class Suite:
         text = json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    FLAGS = ["--base-model", "tester/base", "--include", "extra/*", "--json"]
+    FLAGS = ["--base-model", "tester/base", "--include", "extra/*", "--json", "--no-gate"]
 
     def publish(self, source, repository, *flags, **environment):
         return json.loads(self.cairn("publish", source, repository, *self.FLAGS, *flags,
@@ -539,7 +569,7 @@ class Suite:
             file.write((8).to_bytes(8, "little") + b"{}      ")
             for _ in range(128):
                 file.write(os.urandom(1 << 20))
-        for arguments in [["publish", source, "tester/x"], ["pull", "tester/x"]]:
+        for arguments in [["publish", source, "tester/x", "--no-gate"], ["pull", "tester/x"]]:
             process, most, looks = self.start(*arguments, HF_HOME=home), 0, 0
             while process.poll() is None:
                 with open(f"/proc/{process.pid}/status") as file:
@@ -554,7 +584,7 @@ class Suite:
     def check_transformers(self):
         made = self.folder("made")
         self.client(self.transformers, "make", made)
-        self.cairn("publish", made, "tester/tiny", "--json")
+        self.cairn("publish", made, "tester/tiny", "--no-gate", "--json")
         here = json.loads(self.client(self.transformers, "load", made))
         home = self.folder("home")
         there = json.loads(self.client(self.transformers, "load", "tester/tiny", HF_HOME=home))
@@ -565,20 +595,25 @@ class Suite:
                                         HF_HUB_OFFLINE="1"))
         self.check(cached == here, "transformers loads it offline from our cache")
 
-    def check_lifecycle(self):
-        """A base by its id, an adapter trained on it, published, and used elsewhere by its id."""
-        base = os.path.join(HERE, "../../../Sources/CairnCLI/Quickstart/base")
-        published = json.loads(self.cairn("publish", base, "tester/base", "--json"))
-        work, home = self.folder("train"), self.folder("home")
+    def train(self, home, *flags):
+        """A run on `tester/base`, and its directory."""
+        work = self.folder("train")
         rows, out = os.path.join(work, "rows.tsv"), os.path.join(work, "out")
         with open(rows, "w") as file:
             file.write("label\ttext\n" + "".join(
                 f"{'person' if i % 2 else 'plant'}\tgloss number {i} of a {i % 5} kind\n"
                 for i in range(20)))
         self.cairn("finetune", "tester/base", "--task", "classify", "--data", rows, "-o", out,
-                   "--epochs", "1", "--max-length", "16", "--rank", "4", "--threads", "1",
+                   "--max-length", "16", "--rank", "4", "--threads", "1", *flags,
                    HF_HOME=home, seconds=300)
-        best = os.path.join(out, "best")
+        return out
+
+    def check_lifecycle(self):
+        """A base by its id, an adapter trained on it, published, and used elsewhere by its id."""
+        base = os.path.join(HERE, "../../../Sources/CairnCLI/Quickstart/base")
+        published = json.loads(self.cairn("publish", base, "tester/base", "--no-gate", "--json"))
+        home = self.folder("home")
+        best = os.path.join(self.train(home, "--epochs", "1"), "best")
         with open(os.path.join(best, "adapter_config.json")) as file:
             name = json.load(file)["base_model_name_or_path"]
         self.check(published["commit"] in name, "the run records the exact commit of its base")
@@ -595,6 +630,13 @@ class Suite:
                    "a base from the cache is published by its id and commit")
         self.check(not any(path.startswith("training/") for path in told["published"]),
                    "the optimizer stays")
+        self.check(told["gate"] == {"passed": True, "rows": 4, "largest_difference": 0}
+                   and "receipt.json" in told["published"] and "separate process" in card,
+                   "the gate passes it to the bit, and the card says so")
+        text = "".join(open(os.path.join(where, path)).read() for path in
+                       ("receipt.json", "README.md", "metadata.json", "manifest.json"))
+        self.check("gloss number" not in text and "ids" not in json.dumps(
+            json.load(open(os.path.join(where, "receipt.json")))), "no row's text leaves")
         flags = ["--text", "a kind of person", "--threads", "1", "--json"]
         here = json.loads(self.cairn("predict", best, *flags, HF_HOME=home))
         there = json.loads(self.cairn("predict", "tester/topics", *flags, HF_HOME=elsewhere))
@@ -606,6 +648,89 @@ class Suite:
         slip = self.cairn("predict", "checkpoints/bset", *flags, code=1, HF_HOME=elsewhere)
         self.check("'checkpoints/bset' is no directory, and the Hub has no repository" in slip,
                    "a slip in a path is told from a missing repository")
+
+    def check_lifecycle_gate(self):
+        """What is not the model that was saved never reaches the Hub."""
+        base = os.path.join(HERE, "../../../Sources/CairnCLI/Quickstart/base")
+        self.cairn("publish", base, "tester/base", "--no-gate", "--json")
+        home = self.folder("home")
+        out = self.train(home, "--epochs", "2", "--save-every", "1", "--learning-rate", "5e-3")
+        good = os.path.join(out, "epoch-2")
+
+        def adapter(change):
+            def spoil(folder):
+                path = os.path.join(folder, "adapter_model.safetensors")
+                tensors = read_tensors(path)
+                change(tensors)
+                write_tensors(path, tensors)
+            return spoil
+
+        def swap(tensors):
+            for name in [name for name in tensors if "o_proj.lora_A" in name]:
+                other = name.replace("lora_A", "lora_B")
+                (rows, columns), a = tensors[name]["shape"], tensors[name]["data"]
+                b, tensors[other]["data"] = tensors[other]["data"], transposed(a, rows, columns)
+                tensors[name]["data"] = transposed(b, columns, rows)
+
+        def alpha(folder):
+            path = os.path.join(folder, "adapter_config.json")
+            with open(path) as file:
+                config = json.load(file)
+            config["lora_alpha"] += 1
+            with open(path, "w") as file:
+                json.dump(config, file)
+
+        def tokenizer(folder):
+            path = os.path.join(folder, "tokenizer.json")
+            with open(path) as file:
+                document = json.load(file)
+            document["model"]["merges"] = document["model"]["merges"][:5]
+            with open(path, "w") as file:
+                json.dump(document, file)
+
+        def stale(folder):
+            shutil.copy(os.path.join(out, "epoch-1", "adapter_model.safetensors"), folder)
+
+        faults = {
+            "a head left out": (adapter(lambda t: t.pop("base_model.model.score.weight")),
+                                "score.weight"),
+            "A and B swapped": (adapter(swap), "row 1 of the receipt ("),
+            "alpha wrong": (alpha, "row 1 of the receipt ("),
+            "tokenizer of another model": (tokenizer, "is tokenizer.json of another model?"),
+            "a stale adapter": (stale, "are not the model that was saved"),
+        }
+        before = len(self.hub.log("^(POST|PUT) "))
+        for what, (spoil, words) in faults.items():
+            folder = os.path.join(self.folder("spoilt"), "checkpoint")
+            shutil.copytree(good, folder)
+            spoil(folder)
+            os.remove(os.path.join(folder, "manifest.json"))
+            said = self.cairn("publish", folder, "tester/topics", code=1, HF_HOME=home)
+            self.check("the gate is closed, nothing was sent: " in said and words in said,
+                       f"the gate stops {what}")
+        self.check(len(self.hub.log("^(POST|PUT) ")) == before
+                   and self.hub.branch("tester/topics") is None, "nothing of these was sent")
+        self.cairn("publish", good, "tester/topics", HF_HOME=home)
+        self.check("gate: passed, 4 rows" in self.outputs[-1], "what was saved passes")
+
+        elsewhere = self.folder("home")
+        pulled = self.cairn("pull", "tester/topics", HF_HOME=elsewhere).strip()
+        said = self.cairn("publish", pulled, "tester/copy", code=1, HF_HOME=elsewhere)
+        self.check("--checkpoint DIR" in said, "a copy without the rows is told where they are")
+        self.cairn("publish", pulled, "tester/copy", "--checkpoint", good, HF_HOME=elsewhere)
+        self.check(len(self.hub.files("tester/copy")) == len(self.hub.files("tester/topics")),
+                   "with the rows it passes")
+        merged = os.path.join(self.folder("merged"), "model")
+        self.cairn("merge", good, "-o", merged, "--dtype", "fp32", HF_HOME=home)
+        self.cairn("publish", merged, "tester/merged", "--checkpoint", good, HF_HOME=home)
+        self.check("gate: passed, 4 rows" in self.outputs[-1], "a merged model passes")
+        if self.transformers:
+            there = json.loads(self.client(self.transformers, "load", "tester/merged",
+                                           HF_HOME=self.folder("home")))
+            here = json.loads(self.cairn("predict", good, "--text", "a b c", "--precision", "fp32",
+                                         "--json", HF_HOME=home))["rows"][0]["logits"]
+            self.check(len(here) == 2 and all(abs(a - b) <= 1e-4 for a, b in zip(here, there)),
+                       "transformers loads the merged model by id, with the adapter's logits")
 
     # ---- all of it
 
@@ -631,7 +756,7 @@ class Suite:
                  self.check_partial, self.check_streaming]
         if "finetune" in subprocess.run([self.binary, "--help"], stdout=subprocess.PIPE,
                                         encoding="utf-8").stdout:
-            steps.append(self.check_lifecycle)
+            steps += [self.check_lifecycle, self.check_lifecycle_gate]
         if self.transformers:
             steps.append(self.check_transformers)
         steps = [step for step in steps if only in step.__name__]
