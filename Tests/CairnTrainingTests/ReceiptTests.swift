@@ -310,6 +310,32 @@ struct ReceiptRun {
                 "the row is not the one that the receipt is about") == true)
     }
 
+    @Test func `verify sees a receipt that is not of its checkpoint`() throws {
+        let run = try ReceiptRun()
+        let best = run.checkpoint("best")
+        #expect(CheckpointCheck(best).problems == [])
+        let file = best.appendingPathComponent("receipt.json")
+        var json = try JSONValue.parse(contentsOf: file)
+        json["labels"] = ["a", "b", "c"]
+        json["rows"] = .array(Array(json["rows"]!.array!.dropLast()))
+        try json.serialized().write(to: file)
+        let old = try Manifest(of: best)
+        let bytes = try Data(contentsOf: file)
+        let files = old.files.map {
+            $0.name == "receipt.json"
+                ? CommittedFile(
+                    name: $0.name, size: bytes.count, sha256: SHA256.hex(of: bytes)) : $0
+        }
+        try Manifest(runID: old.runID, name: old.name, parent: old.parent, files: files)
+            .serialized().write(to: best.appendingPathComponent("manifest.json"))
+
+        #expect(
+            CheckpointCheck(best).problems == [
+                "receipt.json: expected the labels of config.json, 0, 1, 2; found a, b, c",
+                "receipt.json: its rows are not those of training/receipt.json",
+            ])
+    }
+
     // MARK: Merged
 
     @Test(arguments: [(MergeType.fp32, 1e-4), (.bf16, 0.05), (.fp16, 0.05)])

@@ -19,7 +19,23 @@ struct GatedRun: Sendable {
     private init() throws {
         job = try Job()
         home = try TemporaryDirectory()
-        let repository = home.file("hub/models--tester--base")
+        _ = try cache("base")
+        let other = try cache("other")
+        try job.editTensors(other.appendingPathComponent("model.safetensors")) { tensors in
+            let norm = tensors["model.norm.weight"]!
+            tensors["model.norm.weight"] = Tensor(
+                norm.floats().map { $0 * 1.01 }, shape: norm.shape)
+        }
+        let result = try cairn(
+            "finetune", "tester/base", "--task", "classify", "--data", job.data.path, "-o",
+            job.output.path, "--epochs", "2", "--save-every", "1", "--save-steps", "2",
+            "--learning-rate", "5e-3", "--threads", "1")
+        guard result.exitCode == 0 else { throw Job.Failure(description: result.errors) }
+    }
+
+    /// Puts the job's model into the cache as `tester/NAME`; its snapshot.
+    private func cache(_ name: String) throws -> URL {
+        let repository = home.file("hub/models--tester--\(name)")
         let snapshot = repository.appendingPathComponent("snapshots/\(Self.commit)")
         for folder in ["refs", "snapshots"] {
             try FileManager.default.createDirectory(
@@ -27,11 +43,7 @@ struct GatedRun: Sendable {
         }
         try FileManager.default.copyItem(at: job.model, to: snapshot)
         try Data(Self.commit.utf8).write(to: repository.appendingPathComponent("refs/main"))
-        let result = try cairn(
-            "finetune", "tester/base", "--task", "classify", "--data", job.data.path, "-o",
-            job.output.path, "--epochs", "2", "--save-every", "1", "--save-steps", "2",
-            "--learning-rate", "5e-3", "--threads", "1")
-        guard result.exitCode == 0 else { throw Job.Failure(description: result.errors) }
+        return snapshot
     }
 
     /// Runs `cairn` with a token and without a network: what gets past the gate ends at once.
@@ -193,6 +205,17 @@ struct Spoiling: Sendable, CustomTestStringConvertible {
         #expect(sentence.contains(spoiling.says), "\(sentence)")
         #expect(!result.errors.contains(Self.past))
         #expect(result.output == "")
+    }
+
+    @Test func `another base than in training is stopped, and said to be the reason`() throws {
+        let result = try run.publish(run.checkpoint("best"), "--base-model", "tester/other")
+
+        let sentence = result.errorLines.last ?? ""
+        #expect(sentence.hasPrefix("cairn: the gate is closed"), "\(result.errors)")
+        #expect(sentence.hasSuffix("is not the base that it was trained on"), "\(sentence)")
+        let gone = try run.publish(run.checkpoint("best"), "--base-model", "tester/gone")
+        #expect(gone.errorLines.last?.contains("the gate is closed") == true, "\(gone.errors)")
+        #expect(gone.errorLines.last?.contains("tester/gone") == true)
     }
 
     @Test func `without a receipt only an explicit word publishes, and the card tells`() throws {

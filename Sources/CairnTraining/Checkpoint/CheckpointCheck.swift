@@ -30,6 +30,7 @@ public struct CheckpointCheck: Sendable {
         guard problems.isEmpty else { return }
         attempt { try $0.checkState() }
         attempt { $0.problems += try $0.checkWeights() }
+        attempt { $0.problems += try $0.checkReceipt() }
     }
 
     private mutating func attempt(_ body: (inout CheckpointCheck) throws -> Void) {
@@ -86,6 +87,30 @@ public struct CheckpointCheck: Sendable {
         }
         problems += point.optimizer.slots.keys.filter { point.parameters[$0] == nil }.sorted()
             .map { "\(TrainingFiles.optimizerFile): slots of '\($0)', which does not train" }
+        return problems
+    }
+
+    /// The receipt against config.json, and against the rows that it is about.
+    private func checkReceipt() throws -> [String] {
+        guard exists(Receipt.fileName) else { return [] }
+        let receipt = try Receipt(of: directory)
+        let config = try ModelConfiguration(
+            try JSONValue.parse(contentsOf: file("config.json")),
+            file: file("config.json").path)
+        var problems: [String] = []
+        if let labels = config.labels, labels != receipt.task.labels {
+            problems.append(
+                "\(Receipt.fileName): expected the labels of config.json, "
+                    + "\(labels.joined(separator: ", ")); found "
+                    + receipt.task.labels.joined(separator: ", "))
+        }
+        if exists(ReceiptRows.fileName) {
+            let expected = try ReceiptRows(of: directory).rows.map(\.tokens)
+            if receipt.rows.map(\.tokens) != expected {
+                problems.append(
+                    "\(Receipt.fileName): its rows are not those of \(ReceiptRows.fileName)")
+            }
+        }
         return problems
     }
 
