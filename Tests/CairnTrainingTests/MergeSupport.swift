@@ -71,10 +71,12 @@ struct WrittenCheckpoint {
         ).evaluate(rows)!.logits.flatMap { $0 }
     }
 
-    func merge(_ type: MergeType = .keep, base: URL? = nil, threads: Int = 1) throws -> MergeReport
-    {
+    func merge(
+        _ type: MergeType = .keep, base: URL? = nil, isa: ISA = .best, threads: Int = 1
+    ) throws -> MergeReport {
         try ModelMerge(
-            best, base: base, to: output, type: type, context: try Context(threads: threads)
+            best, base: base, to: output, type: type,
+            context: try Context(isa: isa, threads: threads)
         ).run()
     }
 
