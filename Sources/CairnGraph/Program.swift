@@ -25,6 +25,9 @@ public final class Program {
     private var gradientBuffers: [Buffer] = []
     private let slots: [GradientSlot]
 
+    /// Told about every operation of a run as it ends; nil as a rule, and then nothing is timed.
+    package var observer: ((Observation) -> Void)?
+
     /// Prepares `graph` to compute `outputs`; with a loss on `logits` and `differentiates`, also
     /// the gradients.
     public convenience init(
@@ -151,13 +154,30 @@ public final class Program {
             try reserve(capacity?.union(needed) ?? needed)
         }
         try execution.load(batch)
-        for node in nodes {
-            try prepare(node)
-            try node.operation.run(node, execution)
+        for (index, node) in nodes.enumerated() {
+            if observer != nil {
+                try observe(node, at: index)
+            } else {
+                try perform(node)
+            }
         }
         return Result(
             outputs: outputs.map { execution.context.read(execution.matrix($0)) },
             losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
+    }
+
+    private func perform(_ node: Node) throws(KernelError) {
+        try prepare(node)
+        try node.operation.run(node, execution)
+    }
+
+    private func observe(_ node: Node, at index: Int) throws(KernelError) {
+        let clock = ContinuousClock()
+        let start = clock.now
+        try perform(node)
+        let duration = (clock.now - start).components
+        let seconds = Double(duration.seconds) + Double(duration.attoseconds) * 1e-18
+        observer!(Observation(index: index, kind: node.kind, seconds: seconds))
     }
 
     /// An accumulating operation whose earlier sum is still read elsewhere starts from a copy.
@@ -169,6 +189,11 @@ public final class Program {
         else { return }
         try execution.context.scale(
             execution.matrix(input), by: 1, into: execution.matrix(node.outputs[0]))
+    }
+
+    /// The least work of each operation of a run on a batch, in order.
+    package func costs(of batch: Batch) -> [Cost] {
+        nodes.map { $0.cost(batch, execution.parameters) }
     }
 
     // MARK: Gradients
