@@ -8,8 +8,7 @@
 
 static void *cpu_allocate(cairn_context *context, size_t bytes) {
     (void)context;
-    if (bytes > SIZE_MAX - 63) return NULL;
-    return aligned_alloc(64, bytes > 0 ? (bytes + 63) / 64 * 64 : 64);
+    return cairn_memory(bytes);
 }
 
 static void cpu_release(cairn_context *context, void *memory) {
