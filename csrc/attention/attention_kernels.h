@@ -8,7 +8,7 @@
 
 /// Keys of a tile, and rows that a tile of queries has at most (unless one query has more heads).
 /// A row is one query of one head; rows are ordered by query, then by head.
-enum { CAIRN_ATTENTION_KEYS = 64, CAIRN_ATTENTION_ROWS = 64 };
+enum { CAIRN_ATTENTION_KEYS = 64, CAIRN_ATTENTION_ROWS = 96 };
 
 /// One sequence and one head of keys and values; pointers stand at its first element.
 typedef struct cairn_attention_head {
