@@ -29,6 +29,18 @@ extension Context {
         }
     }
 
+    /// y = f(x) and slope = f'(x); dx is then dy * slope. x may be slope or y.
+    package func activationSlope(
+        _ function: Activation, _ x: Floats, into y: Floats, slope: Floats
+    ) throws(KernelError) {
+        require(y.count, x.count, "count of y", "activationSlope")
+        require(slope.count, x.count, "count of slope", "activationSlope")
+        try run("activationSlope") { backend, handle in
+            backend.activation_slope(
+                handle, function.native, x.count, x.base, y.base, slope.base)
+        }
+    }
+
     /// dx = dy f'(x). dy may be dx.
     package func activationBackward(
         _ function: Activation, _ x: Floats, dy: Floats, into dx: Floats

@@ -76,7 +76,7 @@ public final class Program {
         precision: Precision
     ) throws(KernelError) {
         let kept = outputs + [losses].compactMap { $0 }
-        nodes = prepared.withoutDeadCode(outputs: kept).nodes
+        nodes = prepared.fused().withoutDeadCode(outputs: kept).nodes
         self.outputs = outputs
         self.losses = losses
         slots = nodes.flatMap(\.operation.gradientSlots)

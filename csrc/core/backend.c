@@ -50,6 +50,7 @@ const cairn_backend cairn_backend_cpu = {
     .layer_norm_backward = cairn_layer_norm_backward,
     .layer_norm_weight_gradient = cairn_layer_norm_weight_gradient,
     .activation_forward = cairn_activation_forward,
+    .activation_slope = cairn_activation_slope,
     .activation_backward = cairn_activation_backward,
     .gated_forward = cairn_gated_forward,
     .gated_backward = cairn_gated_backward,
