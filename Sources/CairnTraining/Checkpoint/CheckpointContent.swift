@@ -193,7 +193,7 @@ extension RunDescription {
 public enum CairnVersion {
     public static let string = "0.1.0"
     /// Changes whenever the same run gives other bits than before.
-    public static let numerics = 1
+    public static let numerics = 2
 }
 
 extension ModelFamily {
