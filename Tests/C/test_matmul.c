@@ -10,11 +10,12 @@
 
 enum { MAX_THREADS = 5 };
 
-static cairn_isa isas[4];
+static cairn_isa isas[ISA_COUNT];
 static size_t isa_count;
-static cairn_context *contexts[4][MAX_THREADS];
+static cairn_context *contexts[ISA_COUNT][MAX_THREADS];
 
-static const char *const isa_names[] = {"scalar", "NEON", "AVX2", "AVX-512"};
+static const char *const isa_names[] = {"scalar", "NEON", "AVX2", "AVX-512",
+                                        "AVX512-BF16"};
 
 static void make_contexts(void) {
     isa_count = supported_isas(isas);

@@ -16,6 +16,10 @@ static size_t positions(const cairn_matmul_plan *plan, size_t k) {
     return plan->rounds ? k + k % 2 : k;
 }
 
+static size_t block_limit(const cairn_matmul_plan *plan, const cairn_matmul_kernels *kernels) {
+    return plan->rounds ? kernels->kc_bf16 : kernels->kc;
+}
+
 /// Cuts C into units of about equal work, a multiple of the threads unless there are many.
 static void choose_units(cairn_matmul_plan *plan, const cairn_matmul_kernels *kernels,
                          size_t threads, size_t k) {
@@ -65,9 +69,11 @@ static void add_block(writer *writer, size_t part, size_t begin, size_t count) {
         .part = part, .begin = begin, .count = count, .first_run = writer->run_count};
 }
 
-/// The length of `blocks` even blocks of `count` positions: whole lines of 16, so also pairs.
-static size_t block_length(size_t count, size_t blocks) {
-    return divide_up(divide_up(count, blocks), 16) * 16;
+/// The length of `blocks` even blocks of `count` positions: whole vectors of 16 words, so also
+/// pairs.
+static size_t block_length(const cairn_matmul_plan *plan, size_t count, size_t blocks) {
+    const size_t vector = plan->rounds ? 32 : 16;
+    return divide_up(divide_up(count, blocks), vector) * vector;
 }
 
 /// Memory for a plan's arrays and workspaces, all in the scratch memory of the context.
@@ -99,7 +105,7 @@ static void run_plan(cairn_context *context, cairn_matmul_plan *plan, const writ
 static void add_part(writer *writer, const cairn_matmul_plan *plan, size_t part, size_t kc) {
     const size_t count = positions(plan, plan->parts[part].k);
     if (count == 0) return;
-    const size_t length = block_length(count, divide_up(count, kc));
+    const size_t length = block_length(plan, count, divide_up(count, kc));
     for (size_t begin = 0; begin < count; begin += length) {
         const size_t left = count - begin;
         add_block(writer, part, begin, left < length ? left : length);
@@ -130,10 +136,11 @@ cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *con
     };
     if (k2 != 0) plan.parts[1] = (cairn_matmul_part){.a = *a2, .b = *b2, .k = k2};
     writer writer = {0};
-    const size_t blocks = divide_up(k + 1, kernels->kc) + divide_up(k2 + 1, kernels->kc) + 1;
+    const size_t kc = block_limit(&plan, kernels);
+    const size_t blocks = divide_up(k + 1, kc) + divide_up(k2 + 1, kc) + 1;
     if (!allocate(context, &plan, &writer, blocks, blocks, 0)) return CAIRN_STATUS_OUT_OF_MEMORY;
-    add_part(&writer, &plan, 0, kernels->kc);
-    add_part(&writer, &plan, 1, kernels->kc);
+    add_part(&writer, &plan, 0, kc);
+    add_part(&writer, &plan, 1, kc);
     if (writer.run_count == 0) {
         add_block(&writer, 0, 0, 0);
         add_run(&writer, (cairn_matmul_run){.start = CAIRN_START_ZERO});
@@ -211,8 +218,8 @@ cairn_status cairn_matmul_gradient(cairn_context *context, cairn_precision preci
         .gradient = gradient,
     };
     const size_t total = sequence_positions(&plan, partition, 0, partition->sequence_count);
-    const size_t blocks = total == 0 ? 1 : divide_up(total, kernels->kc);
-    const size_t length = total == 0 ? 1 : block_length(total, blocks);
+    const size_t blocks = total == 0 ? 1 : divide_up(total, block_limit(&plan, kernels));
+    const size_t length = total == 0 ? 1 : block_length(&plan, total, blocks);
     writer writer = {0};
     if (!allocate(context, &plan, &writer, blocks, blocks + partition->group_count,
                   plan.rounds ? total : 0))

@@ -7,7 +7,9 @@
 /// of fused multiply-adds, and no constant below can change its bits.
 
 #include "matmul/matmul_sizes.h"
+#include "matmul/matmul_pairs.h"
 #include "matmul/matmul_tile.h"
+#include "matmul/matmul_transpose.h"
 
 #include "matmul/matmul_pack.h"
 
@@ -35,6 +37,11 @@ static unit_range unit_range_of(const cairn_matmul_plan *plan, size_t unit, size
     float *memory = plan->workspace + worker * WORKSPACE_FLOATS;
     return (unit_range){i0, i1 - i0, j0, j1 - j0, memory, memory + PACKED_A_FLOATS,
                         memory + PACKED_A_FLOATS + PACKED_B_FLOATS};
+}
+
+/// The words along k of a block.
+static size_t words_of(const cairn_matmul_plan *plan, const cairn_matmul_block *block) {
+    return HAS_PAIRS && plan->rounds ? block->count / 2 : block->count;
 }
 
 /// Whether the micro-kernel can read an operand as it lies.
@@ -70,7 +77,7 @@ static operand_view view_b(const cairn_matmul_plan *plan, const cairn_matmul_blo
         return (operand_view){(const float *)b->data + block->begin * b->stride + j, NR, 0,
                               b->stride};
     pack_b(plan, block, range->first_column_tile, range->column_tiles, range->packed_b);
-    return (operand_view){range->packed_b, NR * block->count, 0, NR};
+    return (operand_view){range->packed_b, NR * words_of(plan, block), 0, NR};
 }
 
 static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
@@ -114,6 +121,7 @@ static const cairn_matmul_kernels matmul_kernels = {
     .mr = MR,
     .nr = NR,
     .kc = KC,
+    .kc_bf16 = HAS_PAIRS ? 2 * KC : KC,
     .row_tiles = ROW_TILES,
     .column_tiles = COLUMN_TILES,
     .workspace_floats = WORKSPACE_FLOATS,

@@ -66,11 +66,26 @@ typedef struct cairn_matmul_plan {
 
 typedef struct cairn_matmul_kernels {
     size_t mr, nr;       ///< The register tile.
-    size_t kc;           ///< The longest block; even.
+    size_t kc;           ///< The longest block.
+    size_t kc_bf16;      ///< The longest block when operands are rounded; even.
     size_t row_tiles;    ///< The most tiles along m of a unit.
     size_t column_tiles;  ///< The most tiles along n of a unit.
     size_t workspace_floats;
     void (*unit)(const void *plan, size_t unit, size_t worker);  ///< A `cairn_task`.
 } cairn_matmul_kernels;
+
+/// The two instructions that a matmul of bf16 pairs rests on, sixteen words at a time.
+typedef struct cairn_pair_operations {
+    void (*multiply_add)(const float *a, const float *b, float *sum);
+    void (*round)(const float *even, const float *odd, float *words);
+} cairn_pair_operations;
+
+#if defined(__x86_64__)
+/// AVX512-BF16's.
+extern const cairn_pair_operations cairn_pair_instructions;
+
+/// Whether operations give the bits of the definition; runs on AVX-512 only.
+bool cairn_pairs_are_exact(const cairn_pair_operations *subject);
+#endif
 
 #endif

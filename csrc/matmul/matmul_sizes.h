@@ -24,6 +24,9 @@ enum {
     LEAST_TILES_TO_PACK = 4,  // A panel read less often costs more to pack than to read as it is.
     UNROLL = NV == 1 ? 4 : 1,  // Positions along k per branch: with 24 accumulators 4 would spill.
 
+    // Positions that a cache line of fp32 holds: how often a tile looks ahead.
+    CHUNK = 16,
+
     // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
     // KC) while the row tiles pass by; AVX-512 machines have 32 to 48 KB and twice the panel.
     KC = NV == 1 ? 320 : 256,
@@ -42,4 +45,4 @@ enum {
 };
 
 _Static_assert(MC % MR == 0 && MC % LANES == 0, "a packed block of A holds whole tiles and lanes");
-_Static_assert(KC % LANES == 0, "blocks begin at whole vectors, and so at pairs");
+_Static_assert(KC % (2 * LANES) == 0, "blocks begin at whole vectors, of pairs too");

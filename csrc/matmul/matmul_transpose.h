@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/// 16 lines of 16 words become 16 columns.
+
+typedef float v4 __attribute__((ext_vector_type(4)));
+typedef float v4_unaligned __attribute__((ext_vector_type(4), aligned(4)));
+typedef float v8 __attribute__((ext_vector_type(8)));
+
+CAIRN_INLINE v4 load_four(const char *p) { return *(const v4_unaligned *)p; }
+
+/// Four words of each of the lines c, c + 4, c + 8, c + 12.
+CAIRN_INLINE v16 load_fours(const char *lines, size_t stride, size_t c) {
+    const v4 x0 = load_four(lines + c * stride), x1 = load_four(lines + (c + 4) * stride);
+    const v4 x2 = load_four(lines + (c + 8) * stride), x3 = load_four(lines + (c + 12) * stride);
+    const v8 low = __builtin_shufflevector(x0, x1, 0, 1, 2, 3, 4, 5, 6, 7);
+    const v8 high = __builtin_shufflevector(x2, x3, 0, 1, 2, 3, 4, 5, 6, 7);
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+/// Word p of line c goes to `columns[p * NR + c]`, for the first `count` of 16 words. Lines are
+/// `stride` bytes apart.
+///
+/// Gathering fours from memory leaves two steps of a transpose of 4 x 4 blocks, where whole lines
+/// would need four steps; the shuffles are what bounds this.
+CAIRN_INLINE void store_transposed(const char *lines, size_t stride, float *columns, size_t count) {
+#define LOW(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH(a, b) \
+    __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define EVEN(a, b) \
+    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define ODD(a, b) \
+    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#pragma clang loop unroll(full)
+    for (size_t p = 0; p < LANES; p += 4) {
+        const char *fours = lines + p * sizeof(float);
+        const v16 x0 = load_fours(fours, stride, 0), x1 = load_fours(fours, stride, 1);
+        const v16 x2 = load_fours(fours, stride, 2), x3 = load_fours(fours, stride, 3);
+        const v16 low01 = LOW(x0, x1), high01 = HIGH(x0, x1);
+        const v16 low23 = LOW(x2, x3), high23 = HIGH(x2, x3);
+        if (p + 0 < count) v16_store(columns + (p + 0) * NR, EVEN(low01, low23));
+        if (p + 1 < count) v16_store(columns + (p + 1) * NR, ODD(low01, low23));
+        if (p + 2 < count) v16_store(columns + (p + 2) * NR, EVEN(high01, high23));
+        if (p + 3 < count) v16_store(columns + (p + 3) * NR, ODD(high01, high23));
+    }
+#undef LOW
+#undef HIGH
+#undef EVEN
+#undef ODD
+}
