@@ -68,7 +68,7 @@ static void check_creation(void) {
         check(cairn_context_create((cairn_isa)isa, 1, &context) == CAIRN_STATUS_UNSUPPORTED_ISA,
               "instruction set %d was accepted", isa);
     }
-    check(supported < 4, "no machine has both NEON and AVX2");
+    check(supported < ISA_COUNT, "no machine has both NEON and AVX2");
     check(context == NULL, "a failed creation wrote a context");
 }
 

@@ -55,6 +55,7 @@ typedef struct cairn_matmul_plan {
     size_t block_count;
     const cairn_matmul_run *runs;
     size_t row_units, column_units;
+    float *packed_a;   ///< A in words, block by block; or null, when units read A themselves.
     float *workspace;  ///< `workspace_floats` per worker.
     float scale;
     bool accumulate;
@@ -71,6 +72,8 @@ typedef struct cairn_matmul_kernels {
     size_t row_tiles;    ///< The most tiles along m of a unit.
     size_t column_tiles;  ///< The most tiles along n of a unit.
     size_t workspace_floats;
+    size_t rows_per_pack;
+    void (*pack)(const void *plan, size_t tile, size_t worker);  ///< Fills `packed_a`.
     void (*unit)(const void *plan, size_t unit, size_t worker);  ///< A `cairn_task`.
 } cairn_matmul_kernels;
 

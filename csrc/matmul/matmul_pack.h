@@ -80,19 +80,26 @@ CAIRN_INLINE v16 load_across(const cairn_matmul_plan *plan, const cairn_matrix *
     return how.form == FORM_ROUNDED ? v16_round_bf16(word) : word;
 }
 
-/// Rows of A into rows of KC.
+/// Rows of A into rows of `stride` words.
 CAIRN_INLINE void pack_a_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                              const reading how, size_t i, size_t rows, float *packed) {
+                              const reading how, size_t i, size_t rows, float *packed,
+                              size_t stride) {
     const cairn_matmul_part *part = &plan->parts[block->part];
     const size_t inside = part->k - block->begin, length = word_length(how);
     const size_t words = block->count / length;
-    for (size_t row = 0; row < rows; row++)
-        for (size_t w = 0; w < words; w += LANES) {
+    const size_t whole = (block->count < inside ? block->count : inside) / length;
+    for (size_t row = 0; row < rows; row++) {
+        const size_t first = (i + row) * part->a.stride + block->begin;
+        float *to = packed + row * stride;
+        size_t w = 0;
+        for (; w + LANES <= whole; w += LANES)
+            v16_store(to + w, load_line(part->a.data, how, first + w * length, LANES * length));
+        for (; w < words; w += LANES) {
             const size_t e = w * length;
-            const size_t index = (i + row) * part->a.stride + block->begin + e;
-            const v16 x = load_line(part->a.data, how, index, e < inside ? inside - e : 0);
-            store_columns(packed + row * KC + w, x, words - w);
+            const v16 x = load_line(part->a.data, how, first + e, e < inside ? inside - e : 0);
+            store_columns(to + w, x, words - w);
         }
+    }
 }
 
 /// A that is stored transposed: a line of A^T at a time into lines of MC.
@@ -155,11 +162,12 @@ CAIRN_INLINE void pack_b_columns(const cairn_matmul_plan *plan, const cairn_matm
 }
 
 CAIRN_INLINE void pack_a_as(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                            const reading how, size_t i, size_t rows, float *packed) {
+                            const reading how, size_t i, size_t rows, float *packed,
+                            size_t stride) {
     if (plan->parts[block->part].a.transposed)
         pack_a_columns(plan, block, how, i, rows, packed);
     else
-        pack_a_rows(plan, block, how, i, rows, packed);
+        pack_a_rows(plan, block, how, i, rows, packed, stride);
 }
 
 CAIRN_INLINE void pack_b_as(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
@@ -189,9 +197,10 @@ CAIRN_INLINE void pack_b_as(const cairn_matmul_plan *plan, const cairn_matmul_bl
         break; \
     }
 
+/// Rows i ..< i + rows of A: in rows of `stride` words, or, stored transposed, in lines of MC.
 static void pack_a(const cairn_matmul_plan *plan, const cairn_matmul_block *block, size_t i,
-                   size_t rows, float *packed) {
-    PACK_AS(pack_a_as, plan->parts[block->part].a, i, rows, packed)
+                   size_t rows, float *packed, size_t stride) {
+    PACK_AS(pack_a_as, plan->parts[block->part].a, i, rows, packed, stride)
 }
 
 static void pack_b(const cairn_matmul_plan *plan, const cairn_matmul_block *block,

@@ -5,6 +5,7 @@
 /// of them in one instruction. Its bits are those of two fused multiply-adds, the odd number first,
 /// with denormals flushed: the order that every build keeps. What is written here without
 /// intrinsics is the definition; the instructions are used where a self-test finds them equal.
+/// CAIRN_TEST_PAIRS gives every build pairs, to test them without the instructions.
 
 #if defined(CAIRN_BUILD_AVX512BF16) || defined(CAIRN_TEST_PAIRS)
 enum { HAS_PAIRS = 1 };

@@ -1,42 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The micro-kernel: one register tile of C along one block of k.
 
-/// Memory that will be read soon: `rows` rows, asked for while a tile is multiplied, a cache line
-/// of each for every CHUNK positions. Addresses as numbers, for they may lie behind an operand.
-typedef struct lookahead {
-    uintptr_t first;
-    size_t stride, rows;  ///< Bytes from row to row.
-} lookahead;
-
-/// What the micro-kernel needs to know of a tile.
-typedef struct register_tile {
-    const cairn_matmul_run *runs;
-    size_t run_count;
-    const float *a;
-    size_t row_stride, a_step;  ///< Element (i, p) of A is a[i * row_stride + p * a_step].
-    const float *b;
-    size_t b_step;  ///< Element (p, j) of B is b[p * b_step + j].
-    float *kept;    ///< [MR, NR]
-    lookahead next_a, next_b;
-    size_t i, j;    ///< Where the tile lies in C.
-} register_tile;
-
-/// The rows of accumulators. An array of constant size becomes registers.
-typedef struct accumulators {
-    v16 row[MR][NV];
-} accumulators;
-
-CAIRN_INLINE v16 load_columns(const float *p, size_t count) {
-    return count >= LANES ? v16_load(p) : v16_load_first(p, count);
-}
-
-CAIRN_INLINE void store_columns(float *p, v16 x, size_t count) {
-    if (count >= LANES)
-        v16_store(p, x);
-    else
-        v16_store_first(p, x, count);
-}
-
 /// What multiplying takes of a tile that the compiler knows.
 typedef struct tile_shape {
     size_t rows, vectors;
@@ -97,8 +61,10 @@ CAIRN_INLINE void multiply_add(accumulators *acc, const tile_shape shape, size_t
 #endif
 
 CAIRN_INLINE void look_ahead(const lookahead *ahead, size_t chunk) {
+    const uintptr_t first = ahead->first + chunk * ahead->chunk_stride;
     for (size_t row = 0; row < ahead->rows; row++)
-        __builtin_prefetch((const void *)(ahead->first + row * ahead->stride + chunk * 64));
+        for (size_t line = 0; line < ahead->lines; line++)
+            __builtin_prefetch((const void *)(first + row * ahead->row_stride + line * LINE), 0, 2);
 }
 
 /// The same in chunks, each with a share of what is asked for.
@@ -113,52 +79,47 @@ CAIRN_INLINE void multiply_add_ahead(accumulators *acc, const tile_shape shape, 
     }
 }
 
-/// What a tile had open becomes what it kept.
-__attribute__((noinline)) static void take_open(const cairn_matmul_plan *plan, const register_tile *t, size_t rows) {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t v = 0; v < NV; v++) {
-            const size_t j = t->j + v * LANES;
-            const float *open = plan->gradient.open + (t->i + i) * plan->c_stride;
-            v16_store(t->kept + (i * NV + v) * LANES,
-                      j < plan->n ? load_columns(open + j, plan->n - j) : v16_zero());
-        }
+/// Asks for the lines that a tile of C will be written to, so that `finish` need not wait for them.
+CAIRN_INLINE void ask_for_result(const cairn_matmul_plan *plan, const register_tile *t,
+                                 const tile_shape shape, cairn_run_end end) {
+    if (end == CAIRN_END_KEEP) return;
+    const float *result = end == CAIRN_END_STORE ? plan->c
+                          : end == CAIRN_END_ADD ? plan->gradient.sum
+                                                 : plan->gradient.open;
+    const uintptr_t first = (uintptr_t)result + (t->i * plan->c_stride + t->j) * sizeof(float);
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < shape.rows; i++)
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < shape.vectors; v++)
+            __builtin_prefetch(
+                (const void *)(first + i * plan->c_stride * sizeof(float) + v * LINE), 1);
 }
 
-/// Up to 16 finished elements of C, from (i, j) on.
-CAIRN_INLINE void store_result(const cairn_matmul_plan *plan, v16 x, size_t i, size_t j) {
-    const size_t columns = plan->n - j;
-    float *c = plan->c + i * plan->c_stride + j;
-    if (plan->scale != 1) x = x * plan->scale;
-    if (plan->bias) x = x + load_columns(plan->bias + j, columns);
-    if (plan->accumulate) x = x + load_columns(c, columns);
-    store_columns(c, x, columns);
+/// The accumulators at the start of a run.
+CAIRN_INLINE void start_run(const register_tile *t, const tile_shape shape, cairn_run_start start,
+                            accumulators *acc) {
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < shape.rows; i++)
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < shape.vectors; v++)
+            acc->row[i][v] = start == CAIRN_START_ZERO
+                                 ? v16_zero()
+                                 : v16_load(t->kept + (i * NV + v) * LANES);
 }
 
-/// Up to 16 elements of a gradient, from (i, j) on.
-CAIRN_INLINE void store_gradient(const cairn_matmul_plan *plan, cairn_run_end end, v16 x, size_t i,
-                                 size_t j) {
-    const size_t columns = plan->n - j, at = i * plan->c_stride + j;
-    if (end == CAIRN_END_OPEN)
-        store_columns(plan->gradient.open + at, x, columns);
-    else
-        store_columns(plan->gradient.sum + at,
-                      load_columns(plan->gradient.sum + at, columns) + x, columns);
-}
-
-/// What a tile kept goes to where its run ends. One function for all shapes: beside the products
-/// of a run the way through memory costs little, and sixty copies would fill the caches of code.
-__attribute__((noinline)) static void finish(const cairn_matmul_plan *plan, const register_tile *t, size_t rows,
-                   cairn_run_end end) {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t v = 0; v < NV; v++) {
-            const size_t j = t->j + v * LANES;
-            if (j >= plan->n) continue;
-            const v16 x = v16_load(t->kept + (i * NV + v) * LANES);
-            if (end == CAIRN_END_STORE)
-                store_result(plan, x, t->i + i, j);
-            else
-                store_gradient(plan, end, x, t->i + i, j);
-        }
+CAIRN_INLINE void end_run(const cairn_matmul_plan *plan, const register_tile *t,
+                          const tile_shape shape, cairn_run_end end, accumulators *acc) {
+    if (shape.rows == MR && shape.vectors == NV && end == CAIRN_END_STORE &&
+        t->j + NR <= plan->n) {
+        store_whole_tile(plan, t, acc);
+        return;
+    }
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < shape.rows; i++)
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < shape.vectors; v++)
+            v16_store(t->kept + (i * NV + v) * LANES, acc->row[i][v]);
+    if (end != CAIRN_END_KEEP) finish(plan, t, shape.rows, end);
 }
 
 /// A tile of a shape that the compiler knows.
@@ -171,21 +132,11 @@ CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t,
         const size_t begin = run->begin / length, count = run->count / length;
         accumulators acc;
         if (run->start == CAIRN_START_OPEN) take_open(plan, t, shape.rows);
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < shape.rows; r++)
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < shape.vectors; v++)
-                acc.row[r][v] = run->start == CAIRN_START_ZERO
-                                    ? v16_zero()
-                                    : v16_load(t->kept + (r * NV + v) * LANES);
+        start_run(t, shape, run->start, &acc);
+        ask_for_result(plan, t, shape, run->end);
         multiply_add_ahead(&acc, shape, count, t, t->a + begin * a_step, row_stride, a_step,
                            t->b + begin * b_step, b_step);
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < shape.rows; r++)
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < shape.vectors; v++)
-                v16_store(t->kept + (r * NV + v) * LANES, acc.row[r][v]);
-        if (run->end != CAIRN_END_KEEP) finish(plan, t, shape.rows, run->end);
+        end_run(plan, t, shape, run->end, &acc);
     }
 }
 

@@ -16,12 +16,15 @@ CAIRN_INLINE v16 load_fours(const char *lines, size_t stride, size_t c) {
     return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
-/// Word p of line c goes to `columns[p * NR + c]`, for the first `count` of 16 words. Lines are
-/// `stride` bytes apart.
+/// Four words of each of 16 lines, which are `stride` bytes apart: word p of line c goes to
+/// `columns[p * NR + c]`, for the first `count` of the four.
 ///
 /// Gathering fours from memory leaves two steps of a transpose of 4 x 4 blocks, where whole lines
 /// would need four steps; the shuffles are what bounds this.
-CAIRN_INLINE void store_transposed(const char *lines, size_t stride, float *columns, size_t count) {
+CAIRN_INLINE void store_four_transposed(const char *lines, size_t stride, float *columns,
+                                        size_t count) {
+    const v16 x0 = load_fours(lines, stride, 0), x1 = load_fours(lines, stride, 1);
+    const v16 x2 = load_fours(lines, stride, 2), x3 = load_fours(lines, stride, 3);
 #define LOW(a, b) \
     __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
 #define HIGH(a, b) \
@@ -30,20 +33,20 @@ CAIRN_INLINE void store_transposed(const char *lines, size_t stride, float *colu
     __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
 #define ODD(a, b) \
     __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-#pragma clang loop unroll(full)
-    for (size_t p = 0; p < LANES; p += 4) {
-        const char *fours = lines + p * sizeof(float);
-        const v16 x0 = load_fours(fours, stride, 0), x1 = load_fours(fours, stride, 1);
-        const v16 x2 = load_fours(fours, stride, 2), x3 = load_fours(fours, stride, 3);
-        const v16 low01 = LOW(x0, x1), high01 = HIGH(x0, x1);
-        const v16 low23 = LOW(x2, x3), high23 = HIGH(x2, x3);
-        if (p + 0 < count) v16_store(columns + (p + 0) * NR, EVEN(low01, low23));
-        if (p + 1 < count) v16_store(columns + (p + 1) * NR, ODD(low01, low23));
-        if (p + 2 < count) v16_store(columns + (p + 2) * NR, EVEN(high01, high23));
-        if (p + 3 < count) v16_store(columns + (p + 3) * NR, ODD(high01, high23));
-    }
+    const v16 low01 = LOW(x0, x1), high01 = HIGH(x0, x1);
+    const v16 low23 = LOW(x2, x3), high23 = HIGH(x2, x3);
+    if (count > 0) v16_store(columns, EVEN(low01, low23));
+    if (count > 1) v16_store(columns + NR, ODD(low01, low23));
+    if (count > 2) v16_store(columns + 2 * NR, EVEN(high01, high23));
+    if (count > 3) v16_store(columns + 3 * NR, ODD(high01, high23));
 #undef LOW
 #undef HIGH
 #undef EVEN
 #undef ODD
+}
+
+/// The same for the first `count` of 16 words of each line.
+CAIRN_INLINE void store_transposed(const char *lines, size_t stride, float *columns, size_t count) {
+    for (size_t p = 0; p < LANES && p < count; p += 4)
+        store_four_transposed(lines + p * sizeof(float), stride, columns + p * NR, count - p);
 }
