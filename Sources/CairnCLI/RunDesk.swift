@@ -17,7 +17,7 @@ enum RunFlags {
     static let running = [
         Flag("--max-minutes", "M", "after M minutes save and stop, as a signal does"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Flag(switch: "--json", "print the run's report as one JSON document"),
     ]
 }

@@ -10,7 +10,7 @@ public enum Device: Sendable, Equatable {
 
 /// An instruction set that the kernels are built for. Every one gives the same bits.
 public enum ISA: String, CaseIterable, Sendable {
-    case scalar, neon, avx2, avx512
+    case scalar, neon, avx2, avx512, avx512bf16
 
     /// The instruction sets of this build that this machine runs, narrowest first.
     public static var supported: [ISA] {
@@ -26,6 +26,7 @@ public enum ISA: String, CaseIterable, Sendable {
         case .neon: .neon
         case .avx2: .avx2
         case .avx512: .avx512
+        case .avx512bf16: .avx512bf16
         }
     }
 
@@ -35,6 +36,7 @@ public enum ISA: String, CaseIterable, Sendable {
         case .neon: self = .neon
         case .avx2: self = .avx2
         case .avx512: self = .avx512
+        case .avx512bf16: self = .avx512bf16
         }
     }
 }

@@ -16,7 +16,7 @@ struct Evaluate: Command {
         Flag("--precision", "KIND", "bf16 or fp32; as in training"),
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Flag(switch: "--json", "print one JSON document"),
     ]
 

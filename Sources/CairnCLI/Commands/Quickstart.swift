@@ -14,7 +14,7 @@ struct Quickstart: Command {
         Flag(
             "--output", "DIR", standard: "cairn-quickstart", short: "-o", "where the result goes"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Flag(switch: "--json", "print the run's report as one JSON document"),
     ]
 
