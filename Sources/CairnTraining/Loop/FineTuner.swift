@@ -108,7 +108,8 @@ public final class FineTuner {
             counts: train.classCounts(task.labels.count))
         let (graph, logits) = model.recorded(isTraining: true)
         program = try Program(
-            graph, outputs: [logits], loss: (task.loss(classWeights: classWeights), logits),
+            graph, outputs: task == .causal ? [] : [logits],
+            loss: (task.loss(classWeights: classWeights), logits),
             differentiates: true, parameters: model.parameters, precision: settings.precision)
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
