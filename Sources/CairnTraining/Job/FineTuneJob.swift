@@ -128,7 +128,10 @@ public final class FineTuneJob {
         description.policy = options.policy
         description.options = options
         description.inputs = inputs
-        description.receiptRows = ReceiptRows(tuner.receiptRows, of: parts.validation, sets[1])
+        if task != .causal {
+            description.receiptRows = ReceiptRows(
+                tuner.receiptRows, of: parts.validation, sets[1])
+        }
         self.description = description
         try Self.apply(start, to: tuner, options)
         if case .transformers(let checkpoint) = start {

@@ -100,7 +100,8 @@ public final class FineTuner {
         self.pooling = pooling
         self.train = train
         self.validation = validation
-        receiptRows = ReceiptRows.chosen(among: validation.count, seed: settings.seed)
+        // A receipt is of logits per row, which a language model has none of.
+        receiptRows = task == .causal ? [] : ReceiptRows.chosen(among: validation.count, seed: settings.seed)
         self.settings = settings
         self.policy = policy
         state = RunState(runID: runID)
