@@ -135,7 +135,7 @@ public struct BaseModel: Sendable {
     }
 
     /// The file that holds a tensor of the model; nil for one that no file has.
-    public func file(of name: String) -> URL? { names[name].flatMap { weights.file(of: $0) } }
+    public func file(of name: String) -> URL? { names[name].flatMap { weights?.file(of: $0) } }
 
     /// The weight files, for digests.
     public var weightFiles: [URL] { weights?.files ?? [] }

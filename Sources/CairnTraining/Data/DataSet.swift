@@ -51,6 +51,7 @@ public struct DataSet: Sendable {
         let part: Targets =
             switch targets {
             case .none: .none
+            case .nextTokens: .nextTokens
             case .classes(let classes): .classes(chosen.map { classes[$0] })
             case .values(let values, let columns):
                 .values(

@@ -101,7 +101,8 @@ public final class FineTuner {
         self.train = train
         self.validation = validation
         // A receipt is of logits per row, which a language model has none of.
-        receiptRows = task == .causal ? [] : ReceiptRows.chosen(among: validation.count, seed: settings.seed)
+        receiptRows =
+            task == .causal ? [] : ReceiptRows.chosen(among: validation.count, seed: settings.seed)
         self.settings = settings
         self.policy = policy
         state = RunState(runID: runID)
