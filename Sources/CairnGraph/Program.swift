@@ -29,20 +29,39 @@ public final class Program {
     package var observer: ((Observation) -> Void)?
 
     /// Prepares `graph` to compute `outputs`; with a loss on `logits` and `differentiates`, also
-    /// the gradients.
+    /// the gradients. Logits that are not among the outputs need not be in memory all at once.
     public convenience init(
         _ graph: Graph, outputs: [Value], loss: (loss: Loss, logits: Value)? = nil,
         differentiates: Bool = false, parameters: Parameters, precision: Precision = .fp32
+    ) throws(KernelError) {
+        try self.init(
+            graph, outputs: outputs, loss: loss, differentiates: differentiates,
+            parameters: parameters, precision: precision, lossChunk: nil)
+    }
+
+    /// The same, with the number of rows whose logits are in memory at once.
+    package convenience init(
+        _ graph: Graph, outputs: [Value], loss: (loss: Loss, logits: Value)?,
+        differentiates: Bool, parameters: Parameters, precision: Precision, lossChunk: Int?
     ) throws(KernelError) {
         let roots = outputs + (loss.map { [$0.logits] } ?? [])
         var (pruned, named) = graph.withoutDeadCode(outputs: roots).rowsPruned(outputs: roots)
         var losses: Value?
         if let loss {
-            let (rows, gradient) = pruned.loss(loss.loss, named.removeLast())
-            losses = rows
-            if differentiates {
-                let logits = pruned.nodes.last!.inputs[0]
-                pruned = pruned.differentiated(seeds: [(logits, gradient)])
+            let logits = named.removeLast()
+            if let fused = pruned.lossFused(
+                loss.loss, logits, kept: named, differentiates: differentiates,
+                chunk: lossChunk)
+            {
+                (pruned, losses) = (fused.graph, fused.losses)
+                if let seed = fused.seed { pruned = pruned.differentiated(seeds: [seed]) }
+            } else {
+                let (rows, gradient) = pruned.loss(loss.loss, logits)
+                losses = rows
+                if differentiates {
+                    let logits = pruned.nodes.last!.inputs[0]
+                    pruned = pruned.differentiated(seeds: [(logits, gradient)])
+                }
             }
         }
         try self.init(

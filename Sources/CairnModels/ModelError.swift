@@ -14,6 +14,7 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case noTargetMatches(targets: String, examples: [String])
     case sizeMismatch(file: String, size: String, parameters: Int)
     case labelMismatch(file: String, expected: String, found: String)
+    case weightsPassedOver(directory: String, found: String)
 
     public var description: String {
         switch self {
@@ -42,6 +43,8 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
                 + size
         case .labelMismatch(let file, let expected, let found):
             "\(file): expected labels \(expected), found \(found)"
+        case .weightsPassedOver(let directory, let found):
+            "\(directory): a random start needs a directory without weights, found \(found)"
         }
     }
 

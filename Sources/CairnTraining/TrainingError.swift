@@ -38,6 +38,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noModelFile(path: String, tried: [String])
     case doesNotFit(path: String, problems: [String])
     case nothingSelected(selector: String, among: [String])
+    /// A base that was never trained, under an adapter.
+    case untrainedBase(directory: String)
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
 
@@ -124,6 +126,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"
+        case .untrainedBase(let directory):
+            "\(directory): a model that starts at random has nothing for an adapter to rest on; "
+                + "train every parameter (--method full)"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -6,7 +6,7 @@ import Foundation
 
 struct Evaluate: Command {
     static let name = "evaluate"
-    static let summary = "Judges a checkpoint on labelled rows."
+    static let summary = "Judges a checkpoint on labelled rows, or a language model on texts."
     static let positionals = ["CHECKPOINT"]
     static let example = "cairn evaluate checkpoints/best --data test.jsonl --json"
     static let flags = [
@@ -32,6 +32,9 @@ struct Evaluate: Command {
 
     func run() throws {
         let predictor = try Predictor(arguments)
+        if shownErrors != nil, predictor.inference.checkpoint.task == .causal {
+            throw arguments.usage("--errors is for checkpoints with labels, this one has none")
+        }
         let corpus = try predictor.inference.labelledCorpus(file)
         let data = try predictor.inference.labelledRows(corpus)
         let evaluation = try predictor.evaluate(data)

@@ -63,6 +63,9 @@ public struct ModelConfiguration: Sendable {
     // Encoders.
     public let typeVocabularySize: Int
 
+    /// Standard deviation of the weights of a model that starts from nothing.
+    public let initializerRange: Float
+
     /// Label names by id, where the file has them.
     public let labels: [String]?
     /// The whole object, from which a checkpoint's config.json is made.
@@ -122,6 +125,7 @@ public struct ModelConfiguration: Sendable {
         hasFeedForwardBias = family.isEncoder || feedForwardBias
         windows = try Self.windows(config, family, layerCount)
         typeVocabularySize = family.isEncoder ? try config.size("type_vocab_size", default: 2) : 0
+        initializerRange = try Self.initializerRange(config)
         labels = try Self.labels(config)
     }
 
@@ -188,6 +192,14 @@ public struct ModelConfiguration: Sendable {
             throw config.bad("pad_token_id", "a token id", .integer(Int64(id)))
         }
         return small
+    }
+
+    private static func initializerRange(_ config: ConfigReader) throws(ModelError) -> Float {
+        let range = try config.number("initializer_range") ?? 0.02
+        guard range >= 0, range.isFinite else {
+            throw config.bad("initializer_range", "a number of at least 0", .number(range))
+        }
+        return Float(range)
     }
 
     private static func activation(_ config: ConfigReader, _ family: ModelFamily)

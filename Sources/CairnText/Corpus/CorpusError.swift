@@ -8,6 +8,8 @@ public enum CorpusError: Error, Equatable, Sendable {
     case empty(file: String)
     /// A table without a column that it needs.
     case missingColumn(file: String, expected: String, found: [String])
+    /// Lines of text, where the task needs labels.
+    case noLabels(file: String)
     /// Two columns that would mean the same.
     case ambiguousColumns(file: String, columns: [String])
     /// Every faulty line of the file, in order.
@@ -41,6 +43,8 @@ extension CorpusError: CustomStringConvertible {
         case .empty(let file): "\(file): holds no row"
         case .missingColumn(let file, let expected, let found):
             "\(file): the header has no column \(expected); found \(found.joined(separator: ", "))"
+        case .noLabels(let file):
+            "\(file): lines of text have no labels; expected a jsonl, csv or tsv file"
         case .ambiguousColumns(let file, let columns):
             "\(file): the columns \(columns.joined(separator: " and ")) mean the same; keep one"
         case .badLines(let file, let faults), .badRows(let file, let faults):

@@ -47,20 +47,23 @@ public struct Checkpoint {
         }
         let json = try JSONValue.parse(contentsOf: file)
         let configuration = try ModelConfiguration(json, file: file.path)
-        task = try Self.task(json, configuration)
         padTokenID = configuration.padTokenID
         let parameters = Parameters(context: context)
-        let head = Head.classification(labels: task.labels.count)
         if isAdapter {
             let adapter = try PEFTAdapter(contentsOf: directory)
+            task =
+                adapter.taskType == .causalLanguageModel
+                ? .causal : try Self.task(json, configuration)
             let place = try base ?? Self.base(of: adapter)
-            let base = try BaseModel(contentsOf: place, head: head)
+            let base = try BaseModel(contentsOf: place, head: task.head)
             try Self.compare(base.configuration, configuration)
             model = try TaskModel(
                 base, method: .lora(adapter.configuration), seed: 0, parameters: parameters)
             try adapter.apply(to: model)
         } else {
-            let base = try BaseModel(contentsOf: directory, head: head)
+            task =
+                Self.isLanguageModel(json) ? .causal : try Self.task(json, configuration)
+            let base = try BaseModel(contentsOf: directory, head: task.head)
             let missing = base.model.parameters.filter {
                 $0.isHead && !base.headTensors.contains($0.name)
             }
@@ -99,6 +102,11 @@ public struct Checkpoint {
             isDirectory.boolValue
         else { throw TrainingError.baseMissing(file: file, base: name) }
         return url
+    }
+
+    /// Whether config.json names a class of language models, as bases' files do.
+    private static func isLanguageModel(_ json: JSONValue) -> Bool {
+        json["architectures"]?.array?.first?.string?.hasSuffix("ForCausalLM") ?? false
     }
 
     static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task {

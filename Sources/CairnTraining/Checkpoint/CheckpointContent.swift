@@ -51,15 +51,8 @@ extension RunDescription {
     /// otherwise round the weights to the base's type.
     func configuration(of base: BaseModel, method: Method) -> JSONValue {
         var config = base.configuration.json.object ?? [:]
-        let labels = task.labels
-        config["architectures"] = [.string(base.configuration.family.classifierClass)]
-        config["id2label"] = .object(
-            JSONObject(labels.enumerated().map { ("\($0)", .string($1)) }))
-        config["label2id"] = .object(
-            JSONObject(labels.enumerated().map { ($1, .integer(Int64($0))) }))
-        config["num_labels"] = nil
-        config["problem_type"] = .string(task.problemType)
-        config["pad_token_id"] = padTokenID.map { .integer(Int64($0)) } ?? .null
+        config["architectures"] = [.string(base.configuration.family.className(for: task))]
+        if task != .causal { addLabels(to: &config) }
         let stored = config["dtype"] ?? config["torch_dtype"]
         if let dtype = method == .full ? "float32" : stored {
             config["dtype"] = dtype
@@ -69,6 +62,17 @@ extension RunDescription {
             addRope(base.configuration.rope, to: &config)
         }
         return .object(config)
+    }
+
+    private func addLabels(to config: inout JSONObject) {
+        let labels = task.labels
+        config["id2label"] = .object(
+            JSONObject(labels.enumerated().map { ("\($0)", .string($1)) }))
+        config["label2id"] = .object(
+            JSONObject(labels.enumerated().map { ($1, .integer(Int64($0))) }))
+        config["num_labels"] = nil
+        config["problem_type"] = .string(task.problemType)
+        config["pad_token_id"] = padTokenID.map { .integer(Int64($0)) } ?? .null
     }
 
     private func addRope(_ rope: RopeConfiguration, to config: inout JSONObject) {
@@ -141,17 +145,19 @@ extension RunDescription {
         _ model: ModelConfiguration, _ adapter: Adapter?, _ state: RunState
     ) -> JSONObject {
         var object: JSONObject = [
-            "model_type": .string(adapter == nil ? "classifier" : "adapter"),
+            "model_type": .string(
+                adapter != nil ? "adapter" : task == .causal ? "causal-lm" : "classifier"),
             "name": "cairn-checkpoint", "version": .string(CairnVersion.string),
             "architecture": .string(model.family.rawValue),
-            "hf_architecture": .string(model.family.classifierClass),
+            "hf_architecture": .string(model.family.className(for: task)),
             "hf_model_type": .string(model.family.rawValue),
             "hidden_size": JSONValue(model.hiddenSize), "num_layers": JSONValue(model.layerCount),
             "vocab_size": JSONValue(model.vocabularySize),
-            "__checkpoint__.schema_version": "1.3.0", "num_classes": JSONValue(task.labels.count),
+            "__checkpoint__.schema_version": "1.3.0",
             "data_hash": .string("sha256:" + dataDigest), "epoch": JSONValue(state.epochs.count),
             "step": JSONValue(state.step),
         ]
+        if task != .causal { object["num_classes"] = JSONValue(task.labels.count) }
         if let adapter {
             object["lora_rank"] = JSONValue(adapter.configuration.rank)
             object["lora_alpha"] = .number(adapter.configuration.alpha)
@@ -197,6 +203,13 @@ public enum CairnVersion {
 }
 
 extension ModelFamily {
+    /// The class of transformers that a checkpoint for a task opens as.
+    func className(for task: Task) -> String {
+        guard task == .causal else { return classifierClass }
+        return classifierClass.replacingOccurrences(
+            of: "ForSequenceClassification", with: "ForCausalLM")
+    }
+
     /// The class of transformers that classifies with this family.
     public var classifierClass: String {
         switch self {

@@ -94,7 +94,7 @@ public struct CheckpointWriter: Sendable {
     ) throws {
         if let adapter {
             let config = PEFTAdapter.configurationJSON(
-                adapter, model: base.model, taskType: .sequenceClassification,
+                adapter, model: base.model, taskType: description.task.taskType,
                 base: description.baseName)
             try commit.add(name: PEFTAdapter.configurationFile, try config.serialized())
             try commit.add(name: PEFTAdapter.weightsFile, beside: digest) { sink in

@@ -24,7 +24,7 @@ public struct Inference {
 
     /// The texts of a file, in tokens.
     public func rows(_ file: URL) throws -> DataSet {
-        try encoded(try Corpus(contentsOf: file, task: .prediction), .none)
+        try encoded(try Corpus(contentsOf: file, task: .prediction), targetsToPredict)
     }
 
     /// Texts in tokens; `file` is what errors call them.
@@ -32,8 +32,12 @@ public struct Inference {
         let examples = texts.enumerated().map {
             Example(text: $1, target: .none, line: $0 + 1)
         }
-        return try encoded(Corpus(file: file, task: .prediction, examples: examples), .none)
+        return try encoded(
+            Corpus(file: file, task: .prediction, examples: examples), targetsToPredict)
     }
+
+    /// A language model is asked for the row's own tokens, another one for what no row says.
+    private var targetsToPredict: Targets { checkpoint.task == .causal ? .nextTokens : .none }
 
     /// The labelled rows of a file: where it has a split column, those for testing.
     public func labelledCorpus(_ file: URL) throws -> Corpus {
@@ -95,7 +99,7 @@ public struct Prediction: Sendable {
         case .multiLabel:
             probabilities = logits.map { Float(sigmoid($0)) }
             labelIDs = logits.indices.filter { logits[$0] > 0 }
-        case .regression:
+        case .regression, .causal:
             probabilities = []
             labelIDs = []
         }

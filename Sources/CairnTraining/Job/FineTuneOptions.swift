@@ -11,9 +11,12 @@ public enum Problem: String, Sendable, CaseIterable {
     case singleLabel = "single-label"
     case multiLabel = "multi-label"
     case regression
+    /// The next token, on texts without labels.
+    case causal
 
     var corpusTask: Corpus.Task {
         switch self {
+        case .causal: .prediction
         case .singleLabel: .classification
         case .multiLabel: .multiLabel
         case .regression: .regression
@@ -31,6 +34,8 @@ public struct FineTuneOptions: Sendable {
     public var problem = Problem.singleLabel
     /// Checked against config.json.
     public var modelSize: ModelSize?
+    /// Where the base's numbers come from; a random base trains in full.
+    public var weights = BaseWeights.pretrained
     public var method = Method.lora(AdapterConfiguration())
     public var settings = FineTuneSettings()
     public var policy = SavePolicy()

@@ -100,7 +100,9 @@ public final class FineTuner {
         self.pooling = pooling
         self.train = train
         self.validation = validation
-        receiptRows = ReceiptRows.chosen(among: validation.count, seed: settings.seed)
+        // A receipt is of logits per row, which a language model has none of.
+        receiptRows =
+            task == .causal ? [] : ReceiptRows.chosen(among: validation.count, seed: settings.seed)
         self.settings = settings
         self.policy = policy
         state = RunState(runID: runID)
@@ -108,7 +110,8 @@ public final class FineTuner {
             counts: train.classCounts(task.labels.count))
         let (graph, logits) = model.recorded(isTraining: true)
         program = try Program(
-            graph, outputs: [logits], loss: (task.loss(classWeights: classWeights), logits),
+            graph, outputs: task == .causal ? [] : [logits],
+            loss: (task.loss(classWeights: classWeights), logits),
             differentiates: true, parameters: model.parameters, precision: settings.precision)
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,

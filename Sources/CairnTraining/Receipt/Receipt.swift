@@ -86,7 +86,7 @@ extension Receipt {
             switch task {
             case .singleLabel: names[0]
             case .multiLabel: .array(names)
-            case .regression: .null
+            case .regression, .causal: .null
             }
         return [
             "tokens": JSONValue(row.tokens),
