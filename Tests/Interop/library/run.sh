@@ -70,13 +70,10 @@ if [ "${1:-}" != --path-only ]; then
 fi
 
 shipped=$root/Sources/CairnCLI/Quickstart
-{
-    head -n 1 "$shipped/glosses.tsv"
-    grep '^train' "$shipped/glosses.tsv" | head -n 600
-    grep '^validation' "$shipped/glosses.tsv" | head -n 120
-    grep '^test' "$shipped/glosses.tsv" | head -n 120
-} >"$work/glosses.tsv"
-grep '^test' "$shipped/glosses.tsv" | head -n 120 | cut -f 3 >"$work/texts"
+# The first rows of each split; awk reads to the end, so that no pipe breaks.
+awk -F '\t' 'BEGIN { most["train"] = 600; most["validation"] = most["test"] = 120 }
+    NR == 1 || count[$1]++ < most[$1]' "$shipped/glosses.tsv" >"$work/glosses.tsv"
+awk -F '\t' '$1 == "test" { print $3 }' "$work/glosses.tsv" >"$work/texts"
 
 run() { # run LOG PROGRAM ARGUMENT...
     local log=$1
