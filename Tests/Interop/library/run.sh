@@ -80,16 +80,33 @@ run() { # run LOG PROGRAM ARGUMENT...
     shift
     "$bin/$@" >"$log" 2>&1 || { cat "$log"; return 1; }
 }
-fine_tune() { run "$work/fine-tune.$1" FineTune "$shipped/base" "$work/glosses.tsv" "$work/run"; }
+fine_tune() { # fine_tune LOG OUTPUT
+    run "$work/fine-tune.$1" FineTune "$shipped/base" "$work/glosses.tsv" "$work/$2"
+}
 has() { grep -Eq "$1" "$2" || { echo "expected '$1' in:"; cat "$2"; return 1; }; }
 
-check 'FineTune trains' fine_tune 1
+check 'FineTune trains' fine_tune 1 run
 check 'and says how it ended' has '^completed after [0-9]+ steps$' "$work/fine-tune.1"
 check 'and how good it is' has '^test accuracy 0\.[0-9]+$' "$work/fine-tune.1"
-check 'FineTune goes on with the run that is there' fine_tune 2
+# Ended without a warning once there is a checkpoint, which is at the end of the first epoch.
+killed() {
+    local process
+    "$bin/FineTune" "$shipped/base" "$work/glosses.tsv" "$work/killed" >"$work/killed.log" 2>&1 &
+    process=$!
+    while [ ! -e "$work/killed/best/manifest.json" ] && kill -0 "$process" 2>/dev/null; do
+        sleep 0.05
+    done
+    kill -9 "$process" 2>/dev/null || true
+    wait "$process" || true
+    test -e "$work/killed/best/manifest.json"
+}
+check 'a run is killed after its first checkpoint' killed
+check 'FineTune goes on with it' fine_tune 2 killed
 state() { sed -n 's/^state //p' "$work/fine-tune.$1"; }
 same_state() { [ -n "$(state 1)" ] && [ "$(state 1)" = "$(state 2)" ]; }
-check 'which ends in the same state' same_state
+check 'and ends in the same state' same_state
+check 'FineTune leaves a run alone that is over' fine_tune 2 run
+check 'and says its state' same_state
 
 check 'OwnModel trains' \
     run "$work/own-model" OwnModel "$shipped/glosses.tsv" "$work/own/best.safetensors"
