@@ -9,14 +9,18 @@ internal import CCairn
 /// different contexts run side by side. Results depend neither on `isa` nor on `threads`.
 public final class Context: @unchecked Sendable {
     // Unchecked: the handle is only used under the lock, and everything else is constant.
+    /// The instruction set of its kernels.
     public let isa: ISA
+    /// How many threads work on a kernel, the caller's own included.
     public let threads: Int
+    /// Where kernels run.
     public let device: Device
 
     private let handle: OpaquePointer
     private let backend: cairn_backend
     private let lock = Lock()
 
+    /// The most threads that a context takes.
     public static let maximumThreads = 1024
 
     /// As many threads as the machine has processors.

@@ -5,11 +5,14 @@ internal import CCairn
 
 /// Where the memory is and where the kernels run.
 public enum Device: Sendable, Equatable {
+    /// The machine's processors.
     case cpu
 }
 
 /// An instruction set that the kernels are built for. Every one gives the same bits.
 public enum ISA: String, CaseIterable, Sendable {
+    /// The scalar definition, Arm's 128-bit vectors, x86's 256-bit and 512-bit ones, and the last with
+    /// instructions for bfloat16.
     case scalar, neon, avx2, avx512, avx512bf16
 
     /// The instruction sets of this build that this machine runs, narrowest first.
@@ -43,6 +46,7 @@ public enum ISA: String, CaseIterable, Sendable {
 
 /// What a matmul multiplies: fp32, or operands rounded to bf16 (nearest even) with fp32 sums.
 public enum Precision: String, Sendable, CaseIterable {
+    /// Operands as they are, or rounded to bfloat16; sums are fp32 in both.
     case fp32, bf16
 
     var native: cairn_precision {

@@ -5,6 +5,7 @@ internal import CCairn
 
 /// A function of one number.
 public enum Activation: String, CaseIterable, Sendable {
+    /// x sigmoid(x); x Phi(x), exact and by its tanh approximation; max(x, 0); tanh(x).
     case silu, gelu, geluTanh, relu, tanh
 
     var native: cairn_activation {

@@ -16,8 +16,11 @@ public enum BaseWeights: String, Sendable, CaseIterable {
 
 /// Weights and configuration of a pretrained model, with every name, shape and type checked.
 public struct BaseModel: Sendable {
+    /// Where it was read.
     public let directory: URL
+    /// What config.json says.
     public let configuration: ModelConfiguration
+    /// The function, with the head that was asked for.
     public let model: any Model
     /// What the file calls each tensor of the model.
     private let names: [String: String]
@@ -204,10 +207,15 @@ public enum Method: Sendable, Equatable {
 
 /// A base made ready for a task: its adapter, and every tensor on the device.
 public struct TaskModel {
+    /// The base.
     public let base: BaseModel
+    /// What trains: LoRA pairs and head, or everything.
     public let method: Method
+    /// The pairs; nil when everything trains.
     public let adapter: Adapter?
+    /// The numbers on the device.
     public let parameters: Parameters
+    /// What fresh parameters and dropout are drawn from.
     public let seed: UInt64
 
     /// Puts the base's tensors on the device and starts what trains: the head from the file where

@@ -7,10 +7,13 @@ import CairnGraph
 ///
 ///     x <- x + attention(norm(x)),   x <- x + down(f(gate(norm(x))) * up(norm(x)))
 public struct Decoder: Model {
+    /// What config.json says.
     public let configuration: ModelConfiguration
+    /// What it gives.
     public let head: Head
     private let layers: [DecoderLayer]
 
+    /// A decoder of the family that the configuration names.
     public init(_ configuration: ModelConfiguration, head: Head) {
         precondition(!configuration.family.isEncoder, "\(configuration.family) is no decoder")
         self.configuration = configuration

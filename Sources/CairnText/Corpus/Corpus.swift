@@ -14,7 +14,9 @@ import Foundation
 ///
 /// Other members and columns are ignored.
 public struct Corpus: Sendable {
+    /// How a file is written.
     public enum Format: String, CaseIterable, Sendable {
+        /// An object per line; comma-separated with quotes; tab-separated without; lines of text.
         case jsonLines, csv, tsv, text
 
         /// The format that a file's extension names.
@@ -31,15 +33,20 @@ public struct Corpus: Sendable {
 
     /// What the rows are for, and so what their targets must be.
     public enum Task: String, CaseIterable, Sendable {
+        /// One label, any number of labels, or numbers per row.
         case classification, multiLabel, regression
         /// Targets are ignored and may be absent.
         case prediction
     }
 
+    /// The file, as errors call it.
     public var file: String
+    /// What the rows are for.
     public var task: Task
+    /// The rows in the order of the file.
     public var examples: [Example]
 
+    /// A corpus of rows at hand; `file` is what errors call it.
     public init(file: String, task: Task, examples: [Example]) {
         self.file = file
         self.task = task

@@ -2,9 +2,11 @@
 /// Why a corpus cannot be used.
 
 public enum CorpusError: Error, Equatable, Sendable {
+    /// The file cannot be read.
     case unreadable(file: String, reason: String)
     /// The format is neither given nor known from the file's extension.
     case unknownFormat(file: String, expected: String)
+    /// There is no row.
     case empty(file: String)
     /// A table without a column that it needs.
     case missingColumn(file: String, expected: String, found: [String])
@@ -18,6 +20,7 @@ public enum CorpusError: Error, Equatable, Sendable {
     case gapInClasses(file: String, found: [Int], missing: [Int])
     /// A classifier needs two classes or more.
     case tooFewClasses(file: String, found: [String])
+    /// The rows cannot be parted as was asked.
     case cannotSplit(file: String, reason: String)
     /// A row whose tokens do not fit, or that has none.
     case badRows(file: String, faults: [LineFault])
@@ -25,9 +28,12 @@ public enum CorpusError: Error, Equatable, Sendable {
 
 /// What is wrong with one line; lines count from 1.
 public struct LineFault: Error, Equatable, Sendable {
+    /// From 1.
     public var line: Int
+    /// What is wrong there.
     public var reason: String
 
+    /// A fault of a line.
     public init(line: Int, reason: String) {
         self.line = line
         self.reason = reason

@@ -9,18 +9,26 @@ import Foundation
 
 /// A fine-tuned model: base, adapter, head, labels, and what is needed to run it as it was trained.
 public struct Checkpoint {
+    /// Where it was read.
     public let directory: URL
+    /// Base, adapter and head, on the device.
     public let model: TaskModel
+    /// What the model was trained for, with its labels.
     public let task: Task
+    /// The longest row in tokens; longer texts lose their ends.
     public let maximumLength: Int
+    /// How matmuls were computed in training.
     public let precision: Precision
+    /// The token that pads, which pooling passes over.
     public let padTokenID: Int32?
 
     /// Opens an adapter directory (with its base) or a full model directory.
     ///
     /// - Parameters:
+    ///   - directory: what a run wrote, or a merge, or PEFT with config.json.
     ///   - base: where the base is, instead of what adapter_config.json says.
     ///   - longest: the longest row in tokens, instead of what metadata.json says.
+    ///   - context: where the numbers go.
     /// - Throws: when a file is missing, or when config.json, adapter and weights disagree.
     public init(
         contentsOf directory: URL, base: URL? = nil, maximumLength longest: Int? = nil,

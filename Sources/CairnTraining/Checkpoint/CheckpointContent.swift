@@ -7,26 +7,35 @@ import Foundation
 
 /// The facts of a run that its checkpoints carry.
 public struct RunDescription: Sendable {
+    /// What is learned.
     public var task: Task
+    /// What the trajectory depends on.
     public var settings: FineTuneSettings
     /// Longest row in tokens; longer ones were truncated.
     public var maximumLength: Int
+    /// The token that pads.
     public var padTokenID: Int32?
     /// What `base_model_name_or_path` says: the absolute path of the base, or its Hub id.
     public var baseName: String
     /// SHA-256 of the training file.
     public var dataDigest: String
+    /// Which run this is, through all of its resumes.
     public var runID: String
+    /// Rows that are trained on.
     public var trainRows: Int
+    /// Rows that are validated on.
     public var validationRows: Int
+    /// When checkpoints are made, and which stay.
     public var policy = SavePolicy()
     /// What the job was asked to do, and the digests of what it read: nil for a run of rows that
     /// came from no file, which only its own program can resume.
     public var options: FineTuneOptions?
+    /// Digests of what the job read.
     public var inputs: InputDigests?
     /// Which validation rows a receipt is about: nil, and no receipt, where they are in no file.
     var receiptRows: ReceiptRows?
 
+    /// The facts of a run.
     public init(
         task: Task, settings: FineTuneSettings, maximumLength: Int, padTokenID: Int32?,
         baseName: String, dataDigest: String, runID: String, trainRows: Int, validationRows: Int
@@ -197,6 +206,7 @@ extension RunDescription {
 
 /// The version that files and `--version` state.
 public enum CairnVersion {
+    /// The version of this library.
     public static let string = "0.1.0"
     /// Changes whenever the same run gives other bits than before.
     public static let numerics = 2

@@ -9,10 +9,12 @@ import Foundation
 
 /// Everything that prediction needs, from one directory (and the base it leads to).
 public struct Inference {
+    /// The model with its labels.
     public let checkpoint: Checkpoint
     private let tokenizer: Tokenizer
 
-    /// - Parameters: as those of `Checkpoint`.
+    /// Opens a checkpoint directory and its tokenizer; arguments and refusals are those of
+    /// `Checkpoint`.
     public init(
         _ directory: URL, base: URL? = nil, maximumLength: Int? = nil, context: Context
     ) throws {
@@ -84,12 +86,14 @@ public struct Inference {
 
 /// What logits mean for a task.
 public struct Prediction: Sendable {
+    /// A number per label.
     public let logits: [Float]
     /// Softmax for a single label, a sigmoid per label for many; empty for regression.
     public let probabilities: [Float]
     /// The most likely label; or every label with a probability above one half.
     public let labelIDs: [Int]
 
+    /// Reads logits as the task means them.
     public init(logits: [Float], task: Task) {
         self.logits = logits
         switch task {

@@ -7,6 +7,7 @@ import Foundation
 
 /// What each row should give.
 public enum Targets: Sendable, Equatable {
+    /// Nothing is known.
     case none
     /// A class id per row.
     case classes([Int32])
@@ -18,10 +19,14 @@ public enum Targets: Sendable, Equatable {
 
 /// Rows of token ids with targets.
 public struct DataSet: Sendable {
+    /// Token ids by row.
     public let ids: [[Int32]]
+    /// Segment ids by row, as many.
     public let typeIDs: [[Int32]]
+    /// What each row should give.
     public let targets: Targets
 
+    /// - Precondition: as many rows of segments, and of targets, as of ids.
     public init(ids: [[Int32]], typeIDs: [[Int32]], targets: Targets) {
         precondition(ids.count == typeIDs.count, "\(ids.count) rows, \(typeIDs.count) type rows")
         switch targets {
@@ -37,13 +42,16 @@ public struct DataSet: Sendable {
         self.targets = targets
     }
 
+    /// How many rows there are.
     public var count: Int { ids.count }
+    /// Tokens of all rows together.
     public var tokenCount: Int { ids.reduce(0) { $0 + $1.count } }
     /// Tokens that the rows ask a language model to predict: all but the first of each.
     public func predictedCount(_ rows: some Sequence<Int>) -> Int {
         rows.reduce(0) { $0 + max(ids[$1].count - 1, 0) }
     }
 
+    /// Tokens of the longest row.
     public var longestRow: Int { ids.map(\.count).max() ?? 0 }
 
     /// Some of the rows, in the given order.
@@ -71,6 +79,7 @@ public struct DataSet: Sendable {
 
 /// Which row of each sequence a classifier reads.
 public enum Pooling: Sendable, Equatable {
+    /// The first token, as encoders pool.
     case first
     /// The rightmost token that is not padding, as decoders of transformers pool; the id may occur
     /// as a genuine last token (pad = eos), which is then skipped too.
@@ -82,9 +91,11 @@ public enum Pooling: Sendable, Equatable {
 /// The rows fall by position into `groups` gradient groups, whatever the cut: that is what makes a
 /// step's gradients independent of the token budget.
 public struct StepRows: Sendable, Equatable {
+    /// Row indices, in the order of the step.
     public let rows: [Int]
     /// Ranges of positions in `rows`, in order, each within the token budget.
     public let microBatches: [Range<Int>]
+    /// How many gradient groups the rows fall into.
     public let groups: Int
 
     /// Takes rows in order as long as their tokens fit the budget; a row alone always fits.

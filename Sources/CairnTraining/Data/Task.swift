@@ -41,6 +41,7 @@ public enum Task: Sendable, Equatable {
         }
     }
 
+    /// The task that transformers calls so; nil for another name.
     public init?(problemType: String, labels: [String]) {
         switch problemType {
         case "single_label_classification": self = .singleLabel(labels: labels)

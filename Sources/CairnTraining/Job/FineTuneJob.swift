@@ -33,10 +33,15 @@ public enum JobStart: Sendable {
 
 /// A fine-tuning job whose inputs have been read and found good.
 public final class FineTuneJob {
+    /// What was asked for.
     public let options: FineTuneOptions
+    /// The model that is tuned.
     public let base: BaseModel
+    /// What is learned, with the labels of the corpus.
     public let task: Task
+    /// The loop.
     public let tuner: FineTuner
+    /// The facts that checkpoints carry.
     public let description: RunDescription
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]

@@ -22,6 +22,7 @@ public struct Evaluation: Sendable {
     public let probabilities: ProbabilityMetrics?
     /// Of many labels: what was right, a label being given where its logit is above 0.
     public let multiLabel: MultiLabelMetrics?
+    /// Of numbers: how far off they are.
     public let regression: RegressionMetrics?
 
     /// The share of rows, or of row-label pairs, that are right; nil for regression.
@@ -89,6 +90,7 @@ public struct Evaluator {
     private let classWeights: [Float]?
     private let tokenBudget: Int
 
+    /// Prepares a model for rows with targets, or without.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, classWeights: [Float]? = nil,
         precision: Precision, tokenBudget: Int, hasTargets: Bool = true

@@ -7,6 +7,7 @@ import Foundation
 
 /// A directory that was loaded and has given the logits and labels of a receipt.
 public struct ReceiptCheck: Equatable, Sendable {
+    /// How many rows were compared.
     public let rows: Int
     /// Of any logit, in units of max(1, |logit|).
     public let largestDifference: Double
