@@ -50,7 +50,7 @@ made=$work/made
 
 files=(NOTICE glosses.tsv base/config.json base/tokenizer.json base/tokenizer_config.json)
 if [ -n "$cairn" ]; then
-    epochs=3
+    epochs=4
     if [ -d "$work/run/training" ]; then
         "$cairn" resume "$work/run"
     else
