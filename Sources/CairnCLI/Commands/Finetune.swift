@@ -11,6 +11,15 @@ struct Finetune: Command {
     static let example = """
         cairn finetune ./Qwen2.5-0.5B --task classify --data corpus.jsonl --epochs 3 -o checkpoints
         """
+    static let rules: [FlagRule] = [
+        .required("--task"), .required("--data"), .required("--output"),
+        .excludes(
+            "--from-trainer",
+            [
+                "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
+                "--target-modules", "--dropout", "--decay-scope",
+            ]),
+    ]
     static let flags =
         [
             Flag(
@@ -272,14 +281,6 @@ struct Finetune: Command {
     }
 
     func run() throws {
-        let own = [
-            "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
-            "--target-modules",
-            "--dropout", "--decay-scope",
-        ]
-        if arguments.has("--from-trainer"), let flag = own.first(where: arguments.has) {
-            throw arguments.usage("\(flag) is what --from-trainer's checkpoint says")
-        }
         guard let directory = arguments.url("--from-trainer") else {
             return try RunDesk(arguments).run(try FineTuneJob(options))
         }
