@@ -18,7 +18,7 @@ struct UsageError: Error {
 /// The arguments of one call: positionals and flags, each at most once.
 struct Arguments {
     let positionals: [String]
-    private let values: [String: String]
+    private var values: [String: String]
     private let command: any Command.Type
 
     init(_ arguments: [String], for command: any Command.Type) throws {
@@ -92,6 +92,13 @@ struct Arguments {
         let owners = CairnCommand.visible.filter { $0.flags.contains { $0.name == name } }
         return owners.isEmpty
             ? "" : "; it is a flag of \(owners.map { $0.name }.joined(separator: ", "))"
+    }
+
+    /// The same with a value for a flag that was not given.
+    func adding(_ name: String, _ value: String) -> Arguments {
+        var result = self
+        result.values[name] = result.values[name] ?? value
+        return result
     }
 
     func has(_ name: String) -> Bool { values[name] != nil }

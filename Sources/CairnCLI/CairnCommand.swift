@@ -8,11 +8,10 @@ import Foundation
 enum CairnCommand {
     static var commands: [any Command.Type] {
         [
-            Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
-            Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self, Merge.self,
-            Publish.self,
-            Pull.self,
-            Quickstart.self, Tokenize.self, Gate.self, FormatsProbe.self,
+            Finetune.self, Plan.self, Resume.self, Continue.self, Branch.self, Verify.self,
+            Drill.self, Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self,
+            Merge.self, Publish.self, Pull.self, Quickstart.self, Tokenize.self, Gate.self,
+            FormatsProbe.self,
             Completions.self, Man.self,
         ]
     }

@@ -280,16 +280,18 @@ struct Finetune: Command {
         return options
     }
 
-    func run() throws {
+    func run() throws { try RunDesk(arguments).run(try job()) }
+
+    /// The job that the flags ask for, its inputs read and checked.
+    func job() throws -> FineTuneJob {
         guard let directory = arguments.url("--from-trainer") else {
-            return try RunDesk(arguments).run(try FineTuneJob(options))
+            return try FineTuneJob(options)
         }
         let checkpoint = try TransformersCheckpoint(contentsOf: directory)
         var options = options
         options.method = checkpoint.adapter.map { .lora($0.configuration) } ?? .full
         // The Trainer decays no bias and no norm.
         options.settings.decayScope = .matrices
-        let job = try FineTuneJob(options, start: .transformers(checkpoint))
-        try RunDesk(arguments).run(job)
+        return try FineTuneJob(options, start: .transformers(checkpoint))
     }
 }
