@@ -132,6 +132,16 @@ enum FlagRule: Sendable {
         }
     }
 
+    /// Pairs of flags that are refused together.
+    var conflicts: [(String, String)] {
+        switch self {
+        case .oneOf(let names):
+            names.indices.flatMap { a in names[..<a].map { ($0, names[a]) } }
+        case .excludes(let name, let others): others.map { (name, $0) }
+        case .required, .needs, .alone, .together: []
+        }
+    }
+
     private static func exclusion(_ a: String, _ b: String) -> String {
         "\(a) and \(b) do not go together; leave one of them out"
     }

@@ -106,6 +106,8 @@ enum Manual {
             "name": .string(command.name), "summary": .string(command.summary),
             "positionals": .array(command.positionals.map { .string($0) }),
             "example": .string(command.example),
+            "conflicts": .array(
+                command.rules.flatMap(\.conflicts).map { [.string($0), .string($1)] }),
             "flags": .array(
                 command.flags.map { flag in
                     var words: JSONValue = .null

@@ -122,7 +122,13 @@ struct Finetune: Command {
         options.validationShare =
             try arguments.number("--val-split", "between 0 and 1") { $0 > 0 && $0 < 1 }
             ?? options.validationShare
-        options.baseID = arguments.string("--base-model")
+        do throws(HubError) {
+            options.baseID = try arguments.string("--base-model").map { name throws(HubError) in
+                try RepositoryID(name).description
+            }
+        } catch {
+            throw arguments.usage("\(error)")
+        }
         (options.threads, options.isa) = try arguments.machine()
         if [.regression, .causal].contains(options.problem),
             options.settings.monitor != .validationLoss

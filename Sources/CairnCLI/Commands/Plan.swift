@@ -27,8 +27,12 @@ struct Plan: Command {
         ] + Finetune.flags
 
     private let arguments: Arguments
+    private let minutes: Double?
 
-    init(_ arguments: Arguments) throws { self.arguments = arguments }
+    init(_ arguments: Arguments) throws {
+        self.arguments = arguments
+        minutes = try arguments.number("--max-minutes", "a positive number") { $0 > 0 }
+    }
 
     func run() throws {
         if let run = arguments.url("--compare") {
@@ -42,6 +46,9 @@ struct Plan: Command {
         let job = try Finetune(arguments.adding("--output", Self.place)).job()
         for note in job.notes { Terminal.error("note: \(note)") }
         let plan = try FineTunePlan(job)
+        if let minutes, plan.seconds.total > 60 * minutes {
+            Terminal.error("note: --max-minutes would stop the run before its end")
+        }
         if let file = arguments.url("--save") { try plan.write(to: file) }
         if arguments.has("--json") {
             try plan.json.printed()

@@ -384,7 +384,10 @@ public final class FineTuneJob {
             let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
             return sum + (size ?? 0)
         }
-        return numbers * 4 * (copies + slots) + tokenizer + 65536
+        // A tensor's line in a header; a logged step in trainer_state.json; the other documents.
+        let headers = parameters.trainableNames.count * (copies + slots) * 150
+        let log = min(tuner.schedule.totalSteps, 1000) * 200
+        return numbers * 4 * (copies + slots) + tokenizer + headers + log + 16384
     }
 
     /// The best checkpoint on the test rows, which the report of the run then shows too; nil when there are none or nothing was saved.

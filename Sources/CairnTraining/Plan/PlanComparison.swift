@@ -12,6 +12,12 @@ public struct PlanComparison: Sendable {
         public let predicted: Double
         public let measured: Double
 
+        package init(key: String, predicted: Double, measured: Double) {
+            self.key = key
+            self.predicted = predicted
+            self.measured = measured
+        }
+
         /// By how much the prediction is above the measurement, in percent of it; nil when that
         /// is 0.
         public var errorPercent: Double? {
