@@ -103,17 +103,18 @@ import Testing
         #expect(small.optimizer + small.optimizer / 2 == small.savedCopy)
         #expect(small.weights > 0 && full.weights == 0)
         for memory in [small, wide, full] {
-            let parts =
-                memory.weights + memory.parameters + memory.gradients + memory.optimizer
-                + memory.activations + memory.validation + memory.savedCopy + memory.process
-            #expect(memory.peak >= parts)
+            let parts = [
+                memory.weights, memory.parameters, memory.gradients, memory.optimizer,
+                memory.activations, memory.validation, memory.savedCopy, memory.process,
+            ]
+            #expect(memory.peak >= parts.reduce(0, +))
         }
     }
 
     @Test func `test rows add the best checkpoint beside the run`() throws {
         let without = try plan(golden())
         let with = try plan(
-            golden { $0.options.testData = Self.otherRows }.job())
+            golden { $0.options.testData = Self.otherRows })
 
         #expect(without.memory.test == 0 && with.memory.test > 0)
         #expect(without.seconds.testing == 0 && with.seconds.testing > 0)
@@ -121,7 +122,7 @@ import Testing
 
     @Test func `time and disk grow with the epochs`() throws {
         let short = try plan(golden { $0.options.settings.epochs = 1 })
-        let long = try FineTunePlan(
+        let long = try plan(
             golden {
                 $0.options.settings.epochs = 1000
                 $0.options.policy.epochs = 1
@@ -141,9 +142,11 @@ import Testing
         for plan in [short, long, pruned] {
             #expect(plan.disk.peak >= plan.disk.final)
             let seconds = plan.seconds
-            let sum =
-                seconds.preparing + seconds.training + seconds.validation + seconds.saving
-                + seconds.recording + seconds.testing
+            let parts = [
+                seconds.preparing, seconds.training, seconds.validation, seconds.saving,
+                seconds.recording, seconds.testing,
+            ]
+            let sum = parts.reduce(0, +)
             #expect(abs(seconds.total - sum) <= 1e-9 * sum)
         }
     }
