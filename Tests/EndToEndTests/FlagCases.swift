@@ -3,7 +3,8 @@
 
 extension FlagCase {
     static let all: [FlagCase] =
-        finetune + plan + resume + continued + branch + verify + drill + evaluate + predict + files
+        finetune + plan + resume + continued + branch + verify + drill + evaluate + predict + merge
+        + files
         + hub + rest
 
     /// Values that the flags of every command refuse, by flag.
@@ -229,6 +230,16 @@ extension FlagCase {
         ] + refused(base, ["--token-budget", "--threads", "--isa"])
     }()
 
+    private static let merge: [FlagCase] = {
+        let base = ["merge", "run/best", "-o", "merged", "--threads", "1", "--json"]
+        return [
+            FlagCase(base, "--output", "elsewhere", look: .names(".")),
+            FlagCase(base, "--dtype", "bf16", look: .key("dtypes")),
+            FlagCase(base, "--base", "nowhere", says: "nowhere"),
+            FlagCase(without("--json", base), "--json"),
+        ] + refused(base, ["--threads", "--isa"])
+    }()
+
     private static let files: [FlagCase] = {
         let convert = ["convert", "run/best/model.apr", "out.safetensors"]
         let export = ["export", "run", "-o", "checkpoint-1"]
@@ -254,7 +265,13 @@ extension FlagCase {
             FlagCase(base, "--private"), FlagCase(base, "--create-pr"),
             FlagCase(base, "--revision", "next"), FlagCase(base, "--message", " "),
             FlagCase(base, "--base-model", "/model", says: "'/model'"),
-            FlagCase(base, "--include", "metadata.json", look: .output),
+            FlagCase(
+                base + ["--json"], "--include", "trainer_state.json", look: .key("files")),
+            // The card tells it.
+            FlagCase(base + ["--json"], "--no-gate", look: .key("files")),
+            FlagCase(base + ["--no-gate"], "--checkpoint", "nowhere"),
+            FlagCase(base + ["--no-gate"], "--data", "train.jsonl"),
+            FlagCase(base + ["--no-gate"], "--eval-data", "eval.jsonl"),
             FlagCase(base, "--json"),
             FlagCase(
                 "pull", "--include", elsewhere: "Tests/Interop/hub, against a loopback Hub"),
