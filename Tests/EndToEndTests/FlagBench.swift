@@ -98,6 +98,7 @@ enum Look: Sendable {
 ///
 ///     model/  train.jsonl  eval.jsonl  other.jsonl  plan.json  present.npz
 ///     run/    of two epochs, every one saved
+///     published/  its best checkpoint, and notes.txt
 struct FlagBench {
     private let directory: TemporaryDirectory
     var url: URL { directory.url }
@@ -126,6 +127,10 @@ struct FlagBench {
                 arguments, in: job.url, environment: Self.environment)
             guard result.exitCode == 0 else { throw Job.Failure(description: result.errors) }
         }
+        let published = job.url.appendingPathComponent("published")
+        try FileManager.default.copyItem(
+            at: job.url.appendingPathComponent("run/best"), to: published)
+        try job.write("notes", to: published.appendingPathComponent("notes.txt"))
         return job
     }
 

@@ -259,14 +259,14 @@ extension FlagCase {
     // MARK: The Hub and the rest
 
     private static let hub: [FlagCase] = {
-        let base = ["publish", "run/best", "me/model", "--dry-run", "--base-model", "me/base"]
+        let base = ["publish", "published", "me/model", "--dry-run", "--base-model", "me/base"]
         return [
             FlagCase(without("--dry-run", base), "--dry-run"),
             FlagCase(base, "--private"), FlagCase(base, "--create-pr"),
             FlagCase(base, "--revision", "next"), FlagCase(base, "--message", " "),
             FlagCase(base, "--base-model", "/model", says: "'/model'"),
             FlagCase(
-                base + ["--json"], "--include", "trainer_state.json", look: .key("files")),
+                base + ["--json"], "--include", "notes.txt", look: .key("files")),
             // The card tells it.
             FlagCase(base + ["--json"], "--no-gate", look: .key("files")),
             FlagCase(base + ["--no-gate"], "--checkpoint", "nowhere"),
