@@ -54,8 +54,9 @@ struct Flag: Sendable {
         "--isa": ISA.allCases.map(\.rawValue), "--method": ["lora", "full"],
         "--monitor": MonitoredFigure.allCases.map(\.rawValue),
         "--precision": Precision.allCases.map(\.rawValue),
-        "--problem": Problem.allCases.map(\.rawValue),
-        "--schedule": Schedule.Shape.allCases.map(\.rawValue), "--task": ["classify"],
+        "--init": BaseWeights.allCases.map(\.rawValue),
+        "--problem": Problem.allCases.filter { $0 != .causal }.map(\.rawValue),
+        "--schedule": Schedule.Shape.allCases.map(\.rawValue), "--task": ["classify", "causal"],
         "--transformers": TransformersGeneration.allCases.map { "\($0.rawValue)" },
     ]
 }

@@ -83,15 +83,7 @@ extension DataSet {
             sum += ids[rows].count
             rows += 1
         }
-        let kept: Targets =
-            switch targets {
-            case .none: .none
-            case .classes(let classes): .classes(Array(classes.prefix(rows)))
-            case .values(let values, let columns):
-                .values(Array(values.prefix(rows * columns)), columns: columns)
-            }
-        return DataSet(
-            ids: Array(ids.prefix(rows)), typeIDs: Array(typeIDs.prefix(rows)), targets: kept)
+        return self.rows(Array(0..<rows))
     }
 
     /// The largest micro-batch of every kind that steps over these rows make.
