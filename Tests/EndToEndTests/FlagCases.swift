@@ -48,7 +48,8 @@ extension FlagCase {
             FlagCase(base, "--output", "elsewhere", look: .key("checkpoint_dir")),
             FlagCase(base, "--model-size", "7B"),
             FlagCase(base, "--method", "full", look: .digest),
-            FlagCase(base + ["--method", "full"], "--init", "random", look: .digest),
+            FlagCase(
+                base + ["--method", "full"], "--init", "random", says: "a random start needs"),
             FlagCase(base, "--rank", "4", look: .digest),
             FlagCase(base, "--alpha", "8", look: .digest),
             FlagCase(base, "--use-rslora", look: .digest),
