@@ -15,45 +15,10 @@ struct UsageError: Error {
     }
 }
 
-/// A flag of a command: the one place where its name, value, default and meaning stand.
-struct Flag: Sendable {
-    let name: String
-    /// What the value is called in the help; nil for a switch.
-    let value: String?
-    /// What holds when the flag is absent.
-    let standard: String?
-    let help: String
-    let short: String?
-
-    init(
-        _ name: String, _ value: String, standard: String? = nil, short: String? = nil,
-        _ help: String
-    ) {
-        self.name = name
-        self.value = value
-        self.standard = standard
-        self.short = short
-        self.help = help
-    }
-
-    /// A flag without a value.
-    init(switch name: String, _ help: String) {
-        self.name = name
-        self.help = help
-        value = nil
-        standard = nil
-        short = nil
-    }
-
-    var usage: String {
-        [short, name].compactMap { $0 }.joined(separator: ", ") + (value.map { " " + $0 } ?? "")
-    }
-}
-
 /// The arguments of one call: positionals and flags, each at most once.
 struct Arguments {
     let positionals: [String]
-    private let values: [String: String]
+    private var values: [String: String]
     private let command: any Command.Type
 
     init(_ arguments: [String], for command: any Command.Type) throws {
@@ -71,29 +36,33 @@ struct Arguments {
             let name = String(parts[0])
             guard let flag = command.flags.first(where: { $0.name == name || $0.short == name })
             else {
-                let names = command.flags.map(\.name)
                 throw UsageError(
-                    "unknown flag '\(name)'\(Spelling.suggestion(for: name, among: names))",
-                    command: command.name)
+                    "unknown flag '\(name)'\(Self.hint(name, command))", command: command.name)
             }
             guard values[flag.name] == nil else {
-                throw UsageError("\(flag.name) is given twice", command: command.name)
+                throw UsageError(
+                    "\(flag.name) is given twice; keep one of them", command: command.name)
             }
             if flag.value == nil {
                 guard parts.count == 1 else {
-                    throw UsageError("\(flag.name) takes no value", command: command.name)
+                    throw UsageError(
+                        "\(flag.name) takes no value; write '\(flag.name)' alone",
+                        command: command.name)
                 }
                 values[flag.name] = ""
             } else if parts.count == 2 {
                 values[flag.name] = String(parts[1])
-            } else if let next = rest.first, !next.hasPrefix("--") {
+            } else if let next = rest.first, !Self.isFlag(next, of: command) {
                 values[flag.name] = rest.removeFirst()
             } else {
                 throw UsageError(
-                    "\(flag.name) needs a value (\(flag.value!))", command: command.name)
+                    "\(flag.name) needs a value; write '\(flag.name) "
+                        + "\(flag.standard ?? flag.value!)'", command: command.name)
             }
         }
-        guard positionals.count == command.positionals.count else {
+        let most = command.positionals.count
+        let least = command.positionals.count { !$0.hasPrefix("[") }
+        guard (least...most).contains(positionals.count) else {
             let expected =
                 command.positionals.isEmpty
                 ? "no argument" : command.positionals.joined(separator: " ")
@@ -101,8 +70,35 @@ struct Arguments {
             throw UsageError(
                 "expected \(expected) beside the flags, found \(found)", command: command.name)
         }
+        let given = Set(values.keys)
+        for rule in command.rules {
+            if let problem = rule.problem(given, flags: command.flags) {
+                throw UsageError(problem, command: command.name)
+            }
+        }
         self.positionals = positionals
         self.values = values
+    }
+
+    /// A value may begin with a hyphen, as a negative number does, but not be a flag.
+    private static func isFlag(_ word: String, of command: any Command.Type) -> Bool {
+        word.hasPrefix("--") || command.flags.contains { $0.short == word }
+    }
+
+    /// What an unknown flag may have been meant for: a flag of near spelling, or of another command.
+    private static func hint(_ name: String, _ command: any Command.Type) -> String {
+        let near = Spelling.suggestion(for: name, among: command.flags.map(\.name))
+        guard near.isEmpty else { return near }
+        let owners = CairnCommand.visible.filter { $0.flags.contains { $0.name == name } }
+        return owners.isEmpty
+            ? "" : "; it is a flag of \(owners.map { $0.name }.joined(separator: ", "))"
+    }
+
+    /// The same with a value for a flag that was not given.
+    func adding(_ name: String, _ value: String) -> Arguments {
+        var result = self
+        result.values[name] = result.values[name] ?? value
+        return result
     }
 
     func has(_ name: String) -> Bool { values[name] != nil }

@@ -8,11 +8,11 @@ import Foundation
 enum CairnCommand {
     static var commands: [any Command.Type] {
         [
-            Finetune.self, Resume.self, Continue.self, Branch.self, Verify.self, Drill.self,
-            Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self, Merge.self,
-            Publish.self,
-            Pull.self,
-            Quickstart.self, Tokenize.self, Gate.self, FormatsProbe.self,
+            Finetune.self, Plan.self, Resume.self, Continue.self, Branch.self, Verify.self,
+            Drill.self, Evaluate.self, Predict.self, Inspect.self, Convert.self, Export.self,
+            Merge.self, Publish.self, Pull.self, Quickstart.self, Tokenize.self, Gate.self,
+            FormatsProbe.self,
+            Completions.self, Man.self,
         ]
     }
 
@@ -39,7 +39,7 @@ enum CairnCommand {
         }
         switch first {
         case "--help", "-h", "help": print(help)
-        case "--version": print("cairn \(CairnVersion.string)")
+        case "--version": try BuildFacts.show(Array(arguments.dropFirst()))
         default: try dispatch(first, Array(arguments.dropFirst()))
         }
     }
@@ -47,7 +47,7 @@ enum CairnCommand {
     private static func dispatch(_ name: String, _ arguments: [String]) throws {
         for command in commands where command.name == name {
             if arguments.contains("--help") || arguments.contains("-h") {
-                return print(command.help)
+                return print(Manual.help(command))
             }
             return try command.execute(arguments)
         }
@@ -56,16 +56,17 @@ enum CairnCommand {
                 + "expected one of \(visibleNames)")
     }
 
-    private static var names: [String] { commands.filter { !$0.isHidden }.map { $0.name } }
+    /// The commands that the help lists.
+    static var visible: [any Command.Type] { commands.filter { !$0.isHidden } }
+    private static var names: [String] { visible.map { $0.name } }
     private static var visibleNames: String { names.joined(separator: ", ") }
 
     private static var help: String {
-        let shown = commands.filter { !$0.isHidden }
-        let width = shown.map { $0.name.count }.max() ?? 0
+        let width = visible.map { $0.name.count }.max() ?? 0
         return """
             cairn \(CairnVersion.string): fine-tunes Hugging Face transformers with LoRA, natively.
 
-            \(shown.map {
+            \(visible.map {
                 "  cairn \($0.name.padding(toLength: width, withPad: " ", startingAt: 0))  \($0.summary)"
             }.joined(separator: "\n"))
 
@@ -80,46 +81,5 @@ enum CairnCommand {
         // Our own errors describe themselves; Foundation's say more in the user's language.
         let text = error is CocoaError ? error.localizedDescription : String(describing: error)
         return text.replacingOccurrences(of: "\n", with: "; ")
-    }
-}
-
-/// A subcommand.
-protocol Command {
-    static var name: String { get }
-    static var summary: String { get }
-    /// What stands between the flags: `MODEL`.
-    static var positionals: [String] { get }
-    static var flags: [Flag] { get }
-    static var example: String { get }
-    static var isHidden: Bool { get }
-
-    init(_ arguments: Arguments) throws
-    func run() throws
-}
-
-extension Command {
-    static var isHidden: Bool { false }
-
-    static func execute(_ arguments: [String]) throws {
-        try Self(Arguments(arguments, for: Self.self)).run()
-    }
-
-    static var help: String {
-        let width = flags.map(\.usage.count).max() ?? 0
-        let lines = flags.map { flag in
-            let usage = flag.usage.padding(toLength: width, withPad: " ", startingAt: 0)
-            let standard = flag.standard.map { " (\($0))" } ?? ""
-            return "  \(usage)  \(flag.help)\(standard)"
-        }
-        return """
-            usage: cairn \(([name] + positionals).joined(separator: " ")) [flags]
-
-            \(summary)
-
-            \(lines.joined(separator: "\n"))
-
-            example:
-              \(example)
-            """
     }
 }

@@ -31,6 +31,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case damaged(path: String, problem: String)
     /// What a run is given is not what it had; `key` is what `--allow` takes.
     case changed(key: String, what: String, expected: String, found: String)
+    /// A plan was made for another run than the one it is compared with.
+    case otherPlan(file: String, key: String, expected: String, found: String)
     /// The output holds another run.
     case runExists(directory: String, state: String)
     /// No checkpoint of the run is whole.
@@ -105,6 +107,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .changed(let key, let what, let expected, let found):
             "\(what) is not what the run had: expected \(expected), found \(found); the rest of the "
                 + "run would be another one ('--allow \(key)' goes on all the same)"
+        case .otherPlan(let file, let key, let expected, let found):
+            "\(file) was planned for another run: '\(key)' of the run is \(expected), the plan has "
+                + found
         case .runExists(let directory, let state):
             "\(directory) holds a run already (\(state)): 'cairn resume \(directory)' goes on with "
                 + "it; for a new one name another directory"

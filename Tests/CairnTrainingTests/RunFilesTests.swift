@@ -21,7 +21,8 @@ import Testing
 
     /// What every run has in its directory besides checkpoints.
     private static let runFiles: Set<String> = [
-        "events", "history.csv", "latest", "report.html", "run_bundle.json", "training",
+        "events", "history.csv", "latest", "measured.json", "report.html", "run_bundle.json",
+        "training",
     ]
 
     /// The checkpoints, and whatever else is not a run's own.

@@ -11,6 +11,7 @@ struct Branch: Command {
     static let positionals = ["SOURCE"]
     static let example =
         "cairn branch checkpoints/epoch-1 --set learning_rate=1e-4,clip=none -o lower-rate"
+    static let rules: [FlagRule] = [.required("--output"), .required("--set")]
     static let flags =
         [
             Flag(

@@ -10,6 +10,7 @@ struct Continue: Command {
         "Starts a new run with a checkpoint's weights, on new data or under another schedule."
     static let positionals = ["SOURCE"]
     static let example = "cairn continue checkpoints/best --data new.jsonl --epochs 1 -o second"
+    static let rules: [FlagRule] = [.required("--output")]
     static let flags =
         [
             Flag("--data", "FILE", "training rows; the ones of the first run"),

@@ -10,6 +10,7 @@ struct Drill: Command {
         "Kills a short run at random moments, resumes it, and shows that nothing was lost."
     static let positionals: [String] = []
     static let example = "cairn drill --kills 5"
+    static let rules: [FlagRule] = [.together("--model", "--data")]
     static let flags = [
         Flag("--kills", "N", standard: "12", "how many times the run is ended from outside"),
         Flag("--model", "DIR", "the base; the tiny one that ships with Cairn"),
@@ -43,9 +44,6 @@ struct Drill: Command {
         kills = try arguments.integer("--kills", atLeast: 1) ?? 12
         let seed = try arguments.integer("--seed", atLeast: 0) ?? 1
         random = RandomStream(seed: UInt64(seed), name: "drill")
-        if arguments.has("--model") != arguments.has("--data") {
-            throw arguments.usage("--model and --data go together")
-        }
     }
 
     func run() throws {

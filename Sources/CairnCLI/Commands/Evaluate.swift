@@ -9,6 +9,7 @@ struct Evaluate: Command {
     static let summary = "Judges a checkpoint on labelled rows, or a language model on texts."
     static let positionals = ["CHECKPOINT"]
     static let example = "cairn evaluate checkpoints/best --data test.jsonl --json"
+    static let rules: [FlagRule] = [.required("--data")]
     static let flags = [
         Flag("--data", "FILE", "labelled rows: JSONL, CSV or TSV; of a split column, test"),
         Flag("--errors", "N", "shows N rows of each of the most frequent confusions"),

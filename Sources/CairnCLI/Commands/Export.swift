@@ -10,6 +10,7 @@ struct Export: Command {
         "Writes a run's state as a checkpoint from which transformers' Trainer goes on."
     static let positionals = ["SOURCE"]
     static let example = "cairn export checkpoints -o checkpoint-36"
+    static let rules: [FlagRule] = [.required("--output")]
     static let flags = [
         Flag(
             "--output", "DIR", short: "-o", "the checkpoint-N to write; an earlier one is replaced"),

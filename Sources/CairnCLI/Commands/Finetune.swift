@@ -11,6 +11,15 @@ struct Finetune: Command {
     static let example = """
         cairn finetune ./Qwen2.5-0.5B --task classify --data corpus.jsonl --epochs 3 -o checkpoints
         """
+    static let rules: [FlagRule] = [
+        .required("--task"), .required("--data"), .required("--output"),
+        .excludes(
+            "--from-trainer",
+            [
+                "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
+                "--target-modules", "--dropout", "--decay-scope",
+            ]),
+    ]
     static let flags =
         [
             Flag(
@@ -113,7 +122,13 @@ struct Finetune: Command {
         options.validationShare =
             try arguments.number("--val-split", "between 0 and 1") { $0 > 0 && $0 < 1 }
             ?? options.validationShare
-        options.baseID = arguments.string("--base-model")
+        do throws(HubError) {
+            options.baseID = try arguments.string("--base-model").map { name throws(HubError) in
+                try RepositoryID(name).description
+            }
+        } catch {
+            throw arguments.usage("\(error)")
+        }
         (options.threads, options.isa) = try arguments.machine()
         if [.regression, .causal].contains(options.problem),
             options.settings.monitor != .validationLoss
@@ -271,24 +286,18 @@ struct Finetune: Command {
         return options
     }
 
-    func run() throws {
-        let own = [
-            "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
-            "--target-modules",
-            "--dropout", "--decay-scope",
-        ]
-        if arguments.has("--from-trainer"), let flag = own.first(where: arguments.has) {
-            throw arguments.usage("\(flag) is what --from-trainer's checkpoint says")
-        }
+    func run() throws { try RunDesk(arguments).run(try job()) }
+
+    /// The job that the flags ask for, its inputs read and checked.
+    func job() throws -> FineTuneJob {
         guard let directory = arguments.url("--from-trainer") else {
-            return try RunDesk(arguments).run(try FineTuneJob(options))
+            return try FineTuneJob(options)
         }
         let checkpoint = try TransformersCheckpoint(contentsOf: directory)
         var options = options
         options.method = checkpoint.adapter.map { .lora($0.configuration) } ?? .full
         // The Trainer decays no bias and no norm.
         options.settings.decayScope = .matrices
-        let job = try FineTuneJob(options, start: .transformers(checkpoint))
-        try RunDesk(arguments).run(job)
+        return try FineTuneJob(options, start: .transformers(checkpoint))
     }
 }

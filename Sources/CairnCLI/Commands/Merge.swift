@@ -9,6 +9,7 @@ struct Merge: Command {
     static let summary = "Merges a checkpoint into a full model directory that transformers opens."
     static let positionals = ["CHECKPOINT"]
     static let example = "cairn merge checkpoints/best -o topic-classifier"
+    static let rules: [FlagRule] = [.required("--output")]
     static let flags = [
         Flag("--output", "DIR", short: "-o", "the directory to make; it must not exist yet"),
         Flag(

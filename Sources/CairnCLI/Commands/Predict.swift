@@ -10,6 +10,7 @@ struct Predict: Command {
         "Labels texts with a checkpoint, or says how likely a language model finds them."
     static let positionals = ["CHECKPOINT"]
     static let example = "cairn predict checkpoints/best --text \"A fine film.\""
+    static let rules: [FlagRule] = [.oneOf(["--text", "--data"])]
     static let flags = [
         Flag("--text", "TEXT", "one text"),
         Flag("--data", "FILE", "texts: JSONL, CSV or TSV; labels are not needed, splits ignored"),
@@ -23,12 +24,7 @@ struct Predict: Command {
 
     private let arguments: Arguments
 
-    init(_ arguments: Arguments) throws {
-        guard arguments.has("--text") != arguments.has("--data") else {
-            throw arguments.usage("expected either --text or --data")
-        }
-        self.arguments = arguments
-    }
+    init(_ arguments: Arguments) throws { self.arguments = arguments }
 
     func run() throws {
         let predictor = try Predictor(arguments)

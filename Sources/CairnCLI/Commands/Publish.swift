@@ -9,6 +9,9 @@ struct Publish: Command {
     static let summary = "Publishes a model directory or a checkpoint on the Hub, in one commit."
     static let positionals = ["DIR", "ORG/NAME"]
     static let example = "cairn publish checkpoints/best me/topic-classifier --dry-run"
+    static let rules: [FlagRule] = [
+        .excludes("--no-gate", ["--checkpoint", "--data", "--eval-data"])
+    ]
     static let flags = [
         Flag(switch: "--dry-run", "print every file and every request, send nothing"),
         Flag(switch: "--private", "make the repository private, where it does not exist yet"),
@@ -53,10 +56,6 @@ struct Publish: Command {
         }
         guard repository.namespace != nil else {
             throw arguments.usage("expected ORG/NAME, found '\(repository)'")
-        }
-        for flag in ["--checkpoint", "--data", "--eval-data"]
-        where arguments.has(flag) && arguments.has("--no-gate") {
-            throw arguments.usage("\(flag) is for the gate, which --no-gate leaves out")
         }
         self.options = options
     }

@@ -10,6 +10,7 @@ struct Tokenize: Command {
     static let positionals = ["TOKENIZER"]
     static let example = "cairn tokenize model/tokenizer.json --data texts.jsonl"
     static let isHidden = true
+    static let rules: [FlagRule] = [.required("--data")]
     static let flags = [Flag("--data", "FILE", "texts: JSONL, CSV or TSV")]
 
     private let tokenizer: URL

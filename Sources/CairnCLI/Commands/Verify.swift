@@ -10,6 +10,9 @@ struct Verify: Command {
         "Checks a checkpoint or a run: every byte, the parts against each other, the steps again."
     static let positionals = ["PATH"]
     static let example = "cairn verify checkpoints --replay --steps 20"
+    static let rules: [FlagRule] = [
+        .needs(["--from", "--steps", "--model", "--data", "--eval-data"], "--replay")
+    ]
     static let flags = [
         Flag(switch: "--replay", "take the run's steps again and compare them with its ledger"),
         Flag(
@@ -30,10 +33,6 @@ struct Verify: Command {
     init(_ arguments: Arguments) throws {
         self.arguments = arguments
         path = URL(fileURLWithPath: arguments.positionals[0])
-        for flag in ["--from", "--steps", "--model", "--data", "--eval-data"]
-        where arguments.has(flag) && !arguments.has("--replay") {
-            throw arguments.usage("\(flag) is for --replay")
-        }
     }
 
     func run() throws {

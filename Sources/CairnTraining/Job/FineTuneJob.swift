@@ -48,8 +48,13 @@ public final class FineTuneJob {
     let start: JobStart
     /// The reports of the last run, to which figures of the test rows may still come.
     private var log: RunLog?
-    private let test: DataSet?
+    let test: DataSet?
     private let pooling: Pooling
+    private let begin = ContinuousClock.now
+    /// Seconds that reading and checking took.
+    public private(set) var preparingSeconds = 0.0
+    /// What the last run took so far.
+    private var measured = MeasuredRun()
 
     /// Reads model and corpora, checks them against each other, and prepares the run.
     ///
@@ -142,6 +147,7 @@ public final class FineTuneJob {
         if case .transformers(let checkpoint) = start {
             self.notes += checkpoint.notCarried + tuner.differences(from: checkpoint)
         }
+        preparingSeconds = (ContinuousClock.now - begin).inSeconds
     }
 
     private static func runID(_ start: JobStart) -> String {
@@ -231,6 +237,8 @@ public final class FineTuneJob {
         wantsSave: @escaping () -> Bool = { false },
         report: @escaping (FineTuneEvent) -> Void = { _ in }
     ) throws -> FineTuneReport {
+        let start = ContinuousClock.now
+        measured.firstStep = tuner.state.step
         let desk = try open(report)
         defer { desk.lock.release() }
         let (store, log) = (desk.store, desk.log)
@@ -251,7 +259,24 @@ public final class FineTuneJob {
         try desk.ledger.synchronize()
         log.finish(tuner.state, digest: result.stateDigest)
         result.failedSaves = store.failures
+        measured.seconds.preparing = preparingSeconds
+        measured.seconds.training = result.timing.training
+        measured.seconds.validation = result.timing.validation
+        measured.seconds.saving = result.timing.saving
+        measured.seconds.recording = result.recordingSeconds
+        measured.seconds.total = preparingSeconds + (ContinuousClock.now - start).inSeconds
+        writeMeasured { report(.note($0)) }
         return result
+    }
+
+    /// Leaves what the run took beside its checkpoints; no run fails for want of it.
+    private func writeMeasured(_ note: (String) -> Void) {
+        measured.peakBytes = ResidentMemory.peakByteCount
+        do {
+            try measured.write(to: options.output)
+        } catch {
+            note("no \(MeasuredRun.fileName): \(error)")
+        }
     }
 
     private func controls(
@@ -359,13 +384,17 @@ public final class FineTuneJob {
             let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
             return sum + (size ?? 0)
         }
-        return numbers * 4 * (copies + slots) + tokenizer + 65536
+        // A tensor's line in a header; a logged step in trainer_state.json; the other documents.
+        let headers = parameters.trainableNames.count * (copies + slots) * 150
+        let log = min(tuner.schedule.totalSteps, 1000) * 200
+        return numbers * 4 * (copies + slots) + tokenizer + headers + log + 16384
     }
 
     /// The best checkpoint on the test rows, which the report of the run then shows too; nil when there are none or nothing was saved.
     public func evaluateTest() throws -> Evaluation? {
         let best = options.output.appendingPathComponent("best")
         guard let test, FileManager.default.fileExists(atPath: best.path) else { return nil }
+        let start = ContinuousClock.now
         let checkpoint = try Checkpoint(
             contentsOf: best, base: options.method == .full ? nil : options.model,
             context: tuner.model.parameters.context)
@@ -376,6 +405,10 @@ public final class FineTuneJob {
         log?.finish(
             tuner.state, digest: StateDigest.of(tuner.optimizer, tuner.model.parameters),
             test: evaluation)
+        let seconds = (ContinuousClock.now - start).inSeconds
+        measured.seconds.total += seconds - measured.seconds.testing
+        measured.seconds.testing = seconds
+        writeMeasured { _ in }
         return evaluation
     }
 

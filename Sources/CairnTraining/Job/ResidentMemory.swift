@@ -20,4 +20,24 @@ public enum ResidentMemory {
             return Int(usage.ru_maxrss) * 1024
         #endif
     }
+
+    /// The resident size as it is now, in bytes; the peak where the system does not say.
+    static var byteCount: Int {
+        #if canImport(Darwin)
+            var info = mach_task_basic_info()
+            var count = mach_msg_type_number_t(
+                MemoryLayout<mach_task_basic_info>.size / MemoryLayout<integer_t>.size)
+            let status = withUnsafeMutablePointer(to: &info) { pointer in
+                pointer.withMemoryRebound(to: integer_t.self, capacity: Int(count)) {
+                    task_info(mach_task_self_, task_flavor_t(MACH_TASK_BASIC_INFO), $0, &count)
+                }
+            }
+            return status == KERN_SUCCESS ? Int(info.resident_size) : peakByteCount
+        #else
+            // "size resident shared ...", in pages.
+            let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+            let pages = text?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+            return pages.map { $0 * Int(sysconf(Int32(_SC_PAGESIZE))) } ?? peakByteCount
+        #endif
+    }
 }

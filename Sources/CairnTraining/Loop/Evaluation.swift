@@ -84,7 +84,7 @@ extension [Float] {
 
 /// Runs a task's model on rows, in their order, packed up to a token budget.
 public struct Evaluator {
-    private let program: Program
+    let program: Program
     private let task: Task
     private let pooling: Pooling
     private let classWeights: [Float]?

@@ -98,15 +98,15 @@ public final class FineTuner {
     /// Where the run stands.
     public private(set) var state: RunState
     let train: DataSet
-    private let pooling: Pooling
-    private let validation: DataSet
+    let pooling: Pooling
+    let validation: DataSet
     /// The validation rows whose logits a receipt holds.
     let receiptRows: [Int]
     /// What these gave in the present state; nil when that is not known.
     private var receipt: [[Float]]?
     private let classWeights: [Float]?
-    private let program: Program
-    private let evaluator: Evaluator
+    let program: Program
+    let evaluator: Evaluator
     private let clock = ContinuousClock()
     /// Seconds of this start that went into the ledger.
     private var recordingSeconds = 0.0
@@ -155,6 +155,7 @@ public final class FineTuner {
         self.state = state
         receipt = nil
         lastSave = (state.step, clock.now)
+        recordingSeconds = 0
     }
 
     /// Lets a run that is over go through its steps again, as a replay does.

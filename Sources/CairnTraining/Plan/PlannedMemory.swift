@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The memory that a run will hold, part by part.
+
+import CairnFormats
+import CairnGraph
+import CairnModels
+import CairnTensor
+
+/// Bytes of a run at its largest.
+public struct PlannedMemory: Sendable, Equatable {
+    /// Matrices that are only read, mapped from the base's files: what of them will be touched.
+    public internal(set) var weights = 0
+    /// What trains, and the base's vectors, in fp32.
+    public internal(set) var parameters = 0
+    public internal(set) var gradients = 0
+    public internal(set) var optimizer = 0
+    /// Activations of the largest micro-batch in training.
+    public internal(set) var activations = 0
+    /// The same of validation, in memory of its own.
+    public internal(set) var validation = 0
+    /// The copy of parameters and optimizer that a save writes.
+    public internal(set) var savedCopy = 0
+    /// The best checkpoint beside it, when it is judged on test rows after the run.
+    public internal(set) var test = 0
+    /// The rest as measured: the program, the tokenizer, the rows, packed panels.
+    public internal(set) var process = 0
+    /// The largest resident size, in bytes: what the parts give, or what reading the files took.
+    public internal(set) var peak = 0
+
+    /// - Parameters:
+    ///   - earlierPeak: the largest resident size before the trial.
+    init(_ job: FineTuneJob, _ trial: StepTrial, earlierPeak: Int) {
+        let (tuner, model) = (job.tuner, job.tuner.model)
+        let entries = model.parameters.names.map { ($0, model.parameters.entry($0)) }
+        let borrowed = entries.filter { $0.1.buffer.isBorrowed }
+        weights = borrowed.reduce(0) { $0 + $1.1.byteCount }
+        for table in job.tokenTables where borrowed.contains(where: { $0.0 == table.name }) {
+            weights -= table.byteCount - table.touchedBytes
+        }
+        parameters = entries.filter { !$0.1.buffer.isBorrowed }.reduce(0) { $0 + $1.1.byteCount }
+        gradients = tuner.program.gradientBytes
+        for name in model.parameters.trainableNames {
+            let bytes = model.parameters.entry(name).byteCount
+            let slots = tuner.optimizer.group(of: name)?.rule.slotNames.count ?? 0
+            optimizer += bytes * slots
+            savedCopy += bytes * (slots + 1)
+        }
+        activations = tuner.program.bytes(for: tuner.trainingCapacity)
+        validation = tuner.evaluator.program.bytes(
+            for: tuner.evaluationCapacity(tuner.validation))
+        let steady =
+            trial.residentBytes + max(activations - trial.arenaBytes.training, 0)
+            + max(validation - trial.arenaBytes.validation, 0)
+        if let rows = job.test {
+            // The base is mapped a second time; the copy of the last save is gone by then.
+            test =
+                weights + parameters
+                + tuner.evaluator.program.bytes(for: tuner.evaluationCapacity(rows))
+        }
+        peak = max(earlierPeak, steady, steady - savedCopy + test)
+        process = max(
+            steady - weights - parameters - gradients - optimizer - activations - validation
+                - savedCopy, 0)
+    }
+
+    var json: JSONValue {
+        [
+            "peak_rss_bytes": JSONValue(peak), "weights_bytes": JSONValue(weights),
+            "parameters_bytes": JSONValue(parameters), "gradients_bytes": JSONValue(gradients),
+            "optimizer_bytes": JSONValue(optimizer), "activations_bytes": JSONValue(activations),
+            "validation_bytes": JSONValue(validation), "saved_copy_bytes": JSONValue(savedCopy),
+            "test_bytes": JSONValue(test), "process_bytes": JSONValue(process),
+        ]
+    }
+}
+
+extension Parameters.Entry {
+    fileprivate var byteCount: Int { buffer.byteCount }
+}
+
+// MARK: Rows of the token table
+
+/// A table of which a run reads the rows of the tokens that occur, and no others.
+struct TokenTable {
+    let name: String
+    let byteCount: Int
+    /// What the system brings into memory for those rows.
+    let touchedBytes: Int
+}
+
+extension FineTuneJob {
+    /// A fault brings in the pages around it too: 64 KiB in Linux unless set otherwise.
+    private static let faultBytes = 65536
+
+    /// Reads the rows of every token that occurs, as the run will, so that the memory of this
+    /// process grows as the run's would.
+    var tokenTables: [TokenTable] {
+        let tokens = [tuner.train, tuner.validation, test].compactMap { $0 }
+            .reduce(into: Set<Int32>()) { set, data in data.ids.forEach { set.formUnion($0) } }
+        return base.model.parameters.compactMap { specification in
+            guard specification.dimensions.count == 2,
+                specification.dimensions[0] == base.configuration.vocabularySize,
+                specification.name.contains("embed"),
+                let tensor = base.tensor(named: specification.name)
+            else { return nil }
+            return tensor.withBytes { bytes in
+                let row = bytes.count / specification.dimensions[0]
+                let origin = Int(bitPattern: bytes.baseAddress) % Self.faultBytes
+                var blocks = Set<Int>()
+                var hash = SHA256()
+                for token in tokens {
+                    let place = Int(token) * row
+                    // A digest that nobody asks for: reading without a use may be left out.
+                    hash.update(UnsafeRawBufferPointer(rebasing: bytes[place..<place + row]))
+                    for edge in [place, place + row - 1] {
+                        blocks.insert((origin + edge) / Self.faultBytes)
+                    }
+                }
+                return TokenTable(
+                    name: specification.name, byteCount: bytes.count,
+                    touchedBytes: min(blocks.count * Self.faultBytes, bytes.count))
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A few real steps of a run that does not happen, for their time and their memory.
+
+import CairnGraph
+import CairnText
+
+/// What a few steps and a little validation cost.
+///
+/// The first step is slower than the others: it brings the weights into memory and allocates. So
+/// one step goes ahead of those that are timed, and what it took beyond them is paid once.
+struct StepTrial {
+    static let timedSteps = 3
+
+    /// Seconds per real token of a training step.
+    private(set) var secondsPerToken = 0.0
+    /// What the first step takes beyond that.
+    private(set) var startSeconds = 0.0
+    /// Seconds per step that go into the ledger.
+    private(set) var recordingSeconds = 0.0
+    /// Seconds per token of validation.
+    private(set) var validationSecondsPerToken = 0.0
+    /// Seconds of copying the state for a save.
+    private(set) var copySeconds = 0.0
+    /// Bytes of this process with the copy of a save in it, and what its arenas had of that.
+    private(set) var residentBytes = 0
+    private(set) var arenaBytes = (training: 0, validation: 0)
+
+    /// Takes the steps and puts everything back as it was.
+    init(_ tuner: FineTuner) throws {
+        let start = ContinuousClock.now
+        let before = RunSnapshot(
+            tuner.model.parameters, optimizer: tuner.optimizer, state: tuner.state)
+        copySeconds = (ContinuousClock.now - start).inSeconds
+        defer {
+            for (name, tensor) in before.parameters {
+                tuner.model.parameters.set(name, to: tensor)
+            }
+            tuner.optimizer.restore(before.optimizer)
+            tuner.restore(before.state)
+        }
+        try train(tuner)
+        try validate(tuner)
+        residentBytes = ResidentMemory.byteCount
+        arenaBytes = (tuner.program.arenaByteCount, tuner.evaluator.program.arenaByteCount)
+    }
+
+    private mutating func train(_ tuner: FineTuner) throws {
+        var steps: [StepReport] = []
+        let wanted = 1 + Self.timedSteps
+        let report = try tuner.run(
+            RunControls(
+                stop: { steps.count >= wanted ? .deadline : nil },
+                record: { LedgerPosition(lines: $0.step, bytes: 0, head: "") },
+                report: { if case .step(let step) = $0 { steps.append(step) } }))
+        recordingSeconds = report.recordingSeconds / Double(max(steps.count, 1))
+        // A run of a single step is its own start.
+        let timed = steps.count > 1 ? steps.dropFirst() : steps[...]
+        secondsPerToken =
+            timed.reduce(0) { $0 + $1.seconds } / Double(max(timed.reduce(0) { $0 + $1.tokens }, 1))
+        if let first = steps.first {
+            startSeconds = max(first.seconds - secondsPerToken * Double(first.tokens), 0)
+        }
+    }
+
+    /// Micro-batches of validation that are timed.
+    private static let timedBatches = 4
+
+    private mutating func validate(_ tuner: FineTuner) throws {
+        let rows = tuner.validation.prefix(tokens: Self.timedBatches * tuner.settings.tokenBudget)
+        _ = try tuner.evaluator.evaluate(rows.prefix(tokens: tuner.settings.tokenBudget))
+        let start = ContinuousClock.now
+        _ = try tuner.evaluator.evaluate(rows)
+        validationSecondsPerToken =
+            (ContinuousClock.now - start).inSeconds / Double(max(rows.tokenCount, 1))
+    }
+}
+
+extension DataSet {
+    /// The first rows up to so many tokens, and at least one.
+    func prefix(tokens limit: Int) -> DataSet {
+        var (rows, sum) = (0, 0)
+        while rows < count, rows == 0 || sum + ids[rows].count <= limit {
+            sum += ids[rows].count
+            rows += 1
+        }
+        return self.rows(Array(0..<rows))
+    }
+
+    /// The largest micro-batch of every kind that steps over these rows make.
+    func capacity(_ steps: some Sequence<StepRows>, pooling: Pooling) -> Capacity {
+        steps.reduce(Capacity(tokens: 1, sequences: 1)) { largest, step in
+            step.microBatches.reduce(largest) {
+                $0.union(
+                    Capacity(of: batch(step, $1, pooling: pooling, number: 0, lossScale: 1)))
+            }
+        }
+    }
+}
+
+extension FineTuner {
+    /// The largest micro-batch of training, over all epochs: their order is known beforehand.
+    var trainingCapacity: Capacity {
+        let lengths = train.ids.map(\.count)
+        return (1...settings.epochs).reduce(Capacity(tokens: 1, sequences: 1)) { largest, epoch in
+            let plan = EpochPlan(
+                rowCount: train.count, batchSize: settings.batchSize, seed: settings.seed,
+                epoch: epoch)
+            let steps = (0..<plan.stepCount).map {
+                StepRows(
+                    rows: plan[$0].rows, lengths: lengths, tokenBudget: settings.tokenBudget,
+                    groups: settings.groups)
+            }
+            return largest.union(train.capacity(steps, pooling: pooling))
+        }
+    }
+
+    /// The largest micro-batch that evaluating `data` makes.
+    func evaluationCapacity(_ data: DataSet) -> Capacity {
+        let step = StepRows(
+            rows: Array(0..<data.count), lengths: data.ids.map(\.count),
+            tokenBudget: settings.tokenBudget)
+        return data.capacity([step], pooling: pooling)
+    }
+}
