@@ -155,9 +155,11 @@ public final class Program {
             try prepare(node)
             try node.operation.run(node, execution)
         }
-        return Result(
+        let result = Result(
             outputs: outputs.map { execution.context.read(execution.matrix($0)) },
             losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
+        try execution.context.finish()
+        return result
     }
 
     /// An accumulating operation whose earlier sum is still read elsewhere starts from a copy.

@@ -100,7 +100,7 @@ struct Finetune: Command {
             try arguments.number("--val-split", "between 0 and 1") { $0 > 0 && $0 < 1 }
             ?? options.validationShare
         options.baseID = arguments.string("--base-model")
-        (options.threads, options.isa) = try arguments.machine()
+        try arguments.machine().apply(to: &options)
         if options.problem == .regression, options.settings.monitor != .validationLoss {
             throw arguments.usage(
                 "--monitor must be val-loss for --problem regression, found "

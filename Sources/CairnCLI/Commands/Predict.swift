@@ -17,6 +17,7 @@ struct Predict: Command {
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document with logits and probabilities"),
     ]
 

@@ -34,7 +34,7 @@ struct Quickstart: Command {
         options.settings.learningRate = 3e-3
         options.settings.precision = .fp32
         options.maximumLength = 96
-        (options.threads, options.isa) = try arguments.machine()
+        try arguments.machine().apply(to: &options)
         Terminal.error(
             "A tiny Qwen2 with random weights learns to sort dictionary glosses by topic.\n")
 

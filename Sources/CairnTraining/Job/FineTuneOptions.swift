@@ -39,6 +39,7 @@ public struct FineTuneOptions: Sendable {
     public var validationShare = 0.2
     public var threads = Context.defaultThreads
     public var isa = ISA.best
+    public var device = Device.cpu
     /// The base's Hub id, for adapter_config.json and the model card.
     public var baseID: String?
 
