@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Translates the PTX that nvcc emits into C++ for the host simulator, so that the tests run the
 compiler's output instead of the source. usage: ptx2cpp.py in.ptx > out.cpp
 Entries keep their mangled names and C++ calling convention; an instruction this file does not

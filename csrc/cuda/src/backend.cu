@@ -11,7 +11,12 @@ static_assert(sizeof(cairn_backend) == (1 CAIRN_CUDA_OPERATIONS(CAIRN_COUNT)) * 
               "an entry of cairn_backend is missing in CAIRN_CUDA_OPERATIONS");
 #undef CAIRN_COUNT
 
-/// An entry of the table: makes the context's device the thread's own before the function runs.
+/// Whether an entry's own answer says that it failed.
+inline bool says_failure(cairn_status status) { return status != CAIRN_STATUS_OK; }
+inline bool says_failure(const void *memory) { return !memory; }
+
+/// An entry of the table: makes the context's device the thread's own before the function runs, and
+/// leaves for `finish` only the failures that the entry could not tell its caller.
 template <auto FUNCTION>
 struct Entry;
 
@@ -19,9 +24,20 @@ template <class Context, class Result, class... Arguments,
           Result (*FUNCTION)(Context *, Arguments...)>
 struct Entry<FUNCTION> {
     static Result call(Context *context, Arguments... arguments) {
-        if constexpr (!std::is_const<Context>::value)
+        if constexpr (std::is_const<Context>::value) {
+            return FUNCTION(context, arguments...);
+        } else {
             (void)check(context, cudaSetDevice(context->device), "cudaSetDevice");
-        return FUNCTION(context, arguments...);
+            if constexpr (std::is_void<Result>::value) {
+                FUNCTION(context, arguments...);
+            } else {
+                const bool owes_failure = context->failed != CAIRN_STATUS_OK;
+                const Result result = FUNCTION(context, arguments...);
+                if (says_failure(result) && !owes_failure && !context->is_broken)
+                    context->failed = CAIRN_STATUS_OK;
+                return result;
+            }
+        }
     }
 };
 

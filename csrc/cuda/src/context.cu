@@ -11,6 +11,9 @@
 namespace cairn {
 namespace {
 
+/// The bf16 tensor cores came with Ampere.
+constexpr int LEAST_CAPABILITY = 8;
+
 thread_local char error_text[256] = "";
 
 __attribute__((format(printf, 2, 3))) cairn_cuda_status refuse(cairn_cuda_status status,
@@ -42,7 +45,14 @@ cairn_cuda_status refuse(cudaError_t error, const char *what) {
 
 cairn_cuda_status open_device(cairn_context *context, const cairn_cuda_options *options) {
     const int device = context->device;
+    int major = 0;
     cudaError_t error = cudaSetDevice(device);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (error == cudaSuccess && major < LEAST_CAPABILITY)
+        return refuse(CAIRN_CUDA_STATUS_INVALID_DEVICE,
+                      "cuda:%d has compute capability %d, at least %d is needed", device, major,
+                      LEAST_CAPABILITY);
     if (error == cudaSuccess)
         error = cudaDeviceGetAttribute(&context->processors, cudaDevAttrMultiProcessorCount,
                                        device);
@@ -50,7 +60,7 @@ cairn_cuda_status open_device(cairn_context *context, const cairn_cuda_options *
         error = cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking);
     size_t available = 0, total = 0;
     if (error == cudaSuccess) error = cudaMemGetInfo(&available, &total);
-    if (error == cudaSuccess) error = context->staging.open();
+    if (error == cudaSuccess) error = context->staging.start();
     if (error == cudaSuccess) error = cudaMalloc((void **)&context->faults, sizeof(uint32_t));
     if (error == cudaSuccess)
         error = cudaMallocHost((void **)&context->faults_host, sizeof(uint32_t));
@@ -59,7 +69,7 @@ cairn_cuda_status open_device(cairn_context *context, const cairn_cuda_options *
     if (error != cudaSuccess) return refuse(error, "opening the device");
     *context->faults_host = FAULT_NONE;
     context->budget = options->memory_budget > 0 ? options->memory_budget : available;
-    if (!options->own_kernels) context->lt.open();
+    if (!options->own_kernels) context->lt.start();
     return CAIRN_CUDA_STATUS_OK;
 }
 
@@ -129,6 +139,7 @@ cairn_cuda_status cairn_cuda_open(int32_t device, const cairn_cuda_options *opti
 }
 
 void cairn_cuda_close(cairn_context *context) {
+    (void)cudaSetDevice(context->device);
     if (context->stream) (void)cudaStreamSynchronize(context->stream);
     context->lt.close();
     while (!context->sizes.empty()) cairn::give(context, context->sizes.begin()->first);

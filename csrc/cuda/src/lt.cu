@@ -127,7 +127,7 @@ LtPlan::~LtPlan() {
     if (operation) lt().cublasLtMatmulDescDestroy(operation);
 }
 
-void Lt::open() {
+void Lt::start() {
     if (!lt().are_there || lt().cublasLtCreate(&handle) != CUBLAS_STATUS_SUCCESS) {
         handle = nullptr;
         return;

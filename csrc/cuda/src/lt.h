@@ -48,7 +48,7 @@ struct Lt {
     std::map<Key, cublasLtMatmulAlgo_t> *algorithms;
 
     /// Opens the library; without it, or without memory for it, `handle` stays null.
-    void open();
+    void start();
     void close();
 
     /// Queues a product; false when cuBLASLt does not take it, and then nothing is queued.

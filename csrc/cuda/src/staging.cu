@@ -7,7 +7,7 @@
 
 namespace cairn {
 
-cudaError_t Staging::open() {
+cudaError_t Staging::start() {
     cudaError_t error = cudaMallocHost((void **)&memory, SLOTS * SLOT_BYTES);
     for (size_t i = 0; i < SLOTS && error == cudaSuccess; i++)
         error = cudaEventCreateWithFlags(&read[i], cudaEventDisableTiming);

@@ -18,7 +18,7 @@ struct Staging {
     cudaEvent_t read[SLOTS];  ///< Recorded behind the last copy from each slot.
     size_t slot, used;        ///< The slot that is being filled, and its bytes in use.
 
-    cudaError_t open();
+    cudaError_t start();
     void close();
 
     /// Queues a copy of host bytes to the device.
