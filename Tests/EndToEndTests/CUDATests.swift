@@ -51,7 +51,8 @@ import Testing
         return document["state_digest"]?.string ?? ""
     }
 
-    @Test func `a run on the device saves what it trained, and goes on with the same bits`() throws {
+    @Test func `a run on the device saves what it trained, and goes on with the same bits`() throws
+    {
         let job = try Job()
         let whole = try digest(
             job.finetune("--batch-size", "8", "--save-steps", "2", "--learning-rate", "1e-3"),
@@ -73,7 +74,8 @@ import Testing
 
         // On the other engine it would be another run.
         let refused = try CairnProcess.run(
-            ["resume", second.path, "-o", job.url.appendingPathComponent("other").path], in: job.url)
+            ["resume", second.path, "-o", job.url.appendingPathComponent("other").path], in: job.url
+        )
         #expect(refused.exitCode == 1)
         #expect(refused.errors.contains("the engine is not what the run had: expected cuda"))
     }
