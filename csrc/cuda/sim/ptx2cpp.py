@@ -18,6 +18,10 @@ SPECIAL['%warpid'] = '(::cusim::current->lin >> 5)'
 CMP = {'eq': '==', 'ne': '!=', 'lt': '<', 'le': '<=', 'gt': '>', 'ge': '>=', 'lo': '<', 'ls': '<=', 'hi': '>', 'hs': '>='}
 BIN = {'add': '+', 'sub': '-', 'and': '&', 'or': '|', 'xor': '^'}
 
+INTEGERS = {'uint16_t': 2, 'int16_t': 2, 'uint32_t': 4, 'int32_t': 4, 'uint64_t': 8, 'int64_t': 8}
+# Instructions whose result has the type that they name.
+PLAIN = {'add', 'sub', 'mul', 'fma', 'div', 'min', 'max', 'neg', 'abs', 'and', 'or', 'xor', 'shl', 'shr', 'selp', 'mov'}
+
 class Fn:
     def __init__(s, name): s.name, s.params, s.regs, s.locals, s.code, s.maxntid = name, [], [], [], [], None
 
@@ -27,7 +31,7 @@ def ident(s): return re.sub(r'\W', '_', s)
 class Translator:
     def __init__(s, text):
         s.shared, s.offset, s.files, s.loc = {}, 0, {}, ('"ptx"', 0)
-        s.fns, s.params = [], set()
+        s.fns, s.params, s.letters = [], set(), {}
         text = re.sub(r'/\*.*?\*/', '', text, flags=re.S)
         s.files = dict(re.findall(r'^\s*\.file\s+(\d+) "([^"]*)"', text, re.M))
         s.parse(text)
@@ -69,6 +73,7 @@ class Translator:
                 continue
             if line.startswith('.reg'):
                 m = re.match(r'\.reg \.(\w+)\s+%(\w+)(?:<(\d+)>)?;', line)
+                s.letters[m[2]] = T[m[1]]
                 if depth == 1: fn.regs.append((m[1], m[2], m[3])); continue
                 names = [f'v_{m[2]}{i}' for i in range(1, int(m[3]))] if m[3] else [f'v_{m[2]}']
                 fn.code += [f'  [[maybe_unused]] {T[m[1]]} {x} = {{}};' for x in names]; continue
@@ -86,13 +91,22 @@ class Translator:
                 if ins.strip(): fn.code.append(s.ins(fn, ins.strip()))
             pending = ''
 
+    def type_of(s, a):
+        """the C++ type of a register, by the letters that its function declares"""
+        return s.letters.get(re.match(r'%([a-z]+)', a)[1])
+
     # operands -----------------------------------------------------------------------------
     def val(s, a, t):
         """operand a read as PTX type t"""
         a = a.strip(); c = T[t]
         if a in SPECIAL: return f'({c}){SPECIAL[a]}'
         if a == 'WARP_SZ': return '32'
-        if a.startswith('%'): return f'as<{c}>({reg(a)})'
+        if a.startswith('%'):
+            # Most reads are of the register's own type: a plain name compiles faster than a cast.
+            own = s.type_of(a)
+            if own == c: return reg(a)
+            if own in INTEGERS and INTEGERS.get(own) == INTEGERS.get(c): return f'({c}){reg(a)}'
+            return f'as<{c}>({reg(a)})'
         if re.match(r'0f[0-9A-Fa-f]{8}$', a): return f'as<{c}>(0x{a[2:]}u)'
         if re.match(r'0d[0-9A-Fa-f]{16}$', a): return f'as<{c}>((uint64_t)0x{a[2:]}ull)'
         if re.match(r'-?(0x[0-9A-Fa-f]+|\d+)U?$', a): return f'({c}){a.rstrip("U")}ll' if a != '-9223372036854775808' else f'({c})INT64_MIN'
@@ -122,7 +136,10 @@ class Translator:
     def one(s, fn, op, a, text):
         p = op.split('.'); o, mods, t = p[0], p[1:], p[-1]
         unknown = lambda: s.err(f'{fn.name}: unknown instruction: {text}')
-        D = lambda e, i=0: f'set({reg(a[i])}, {e});'
+        def D(e, i=0):
+            own = s.type_of(a[i])
+            if own == T.get(t) and (own in INTEGERS or own == 'float') and o in PLAIN: return f'{reg(a[i])} = {e};'
+            return f'set({reg(a[i])}, {e});'
         V = lambda i, ty=None: s.val(a[i], ty or t)
         c = T.get(t)
         here = f'{s.loc[0]}, {s.loc[1]}'
