@@ -7,6 +7,8 @@
 #include "roof.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #if defined(__x86_64__)
@@ -136,4 +138,29 @@ double cairn_roof_bf16(void) {
     if (__builtin_cpu_supports("avx512bf16")) return best_of_runs(bf16_avx512);
 #endif
     return 0;
+}
+
+/// Beyond the second-level cache of any core, within the last one of most machines.
+enum { COPIED_BYTES = 4 << 20, COPIES = 20 };
+
+double cairn_roof_memory(void) {
+    char *from = malloc(COPIED_BYTES), *to = malloc(COPIED_BYTES);
+    double best = 0;
+    if (from && to) {
+        memset(from, 1, COPIED_BYTES);
+        memset(to, 2, COPIED_BYTES);
+        for (int i = 0; i < RUNS; i++) {
+            double start = seconds();
+            for (int copy = 0; copy < COPIES; copy++) {
+                memcpy(to, from, COPIED_BYTES);
+                // What was copied is looked at: else nothing need be.
+                __asm__ volatile("" : : "r"(from), "r"(to) : "memory");
+            }
+            double rate = 2.0 * COPIED_BYTES * COPIES / (seconds() - start) * 1e-9;
+            if (rate > best) best = rate;
+        }
+    }
+    free(from);
+    free(to);
+    return best;
 }

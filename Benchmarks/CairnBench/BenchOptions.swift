@@ -16,10 +16,12 @@ struct BenchOptions {
 
     static let usage = """
         usage: cairn-bench kernels [--peer PYTHON] [--threads N] [--isa NAME] [--json] [--quick]
-               cairn-bench step --model DIR [--threads N] [--isa NAME] [--json] [--quick]
+               cairn-bench step --model DIR [--profile] [--threads N] [--isa NAME] [--json]
+                                [--quick]
                cairn-bench files [--peer PYTHON] [--json] [--quick]
           --peer   a Python with torch and numpy, for files with safetensors and numpy, timed in
                    turns with Cairn on the same sizes
+          --profile  prints the share of time and of the roof by kind of operation
           --quick  checks results on the smaller shapes and prints no times
         """
 
@@ -30,6 +32,7 @@ struct BenchOptions {
     private(set) var isa = ISA.best
     private(set) var printsJSON = false
     private(set) var isQuick = false
+    private(set) var profiles = false
 
     init(_ arguments: [String]) throws {
         guard let first = arguments.first, let subject = Subject(rawValue: first) else {
@@ -45,6 +48,7 @@ struct BenchOptions {
             switch flag {
             case "--json": printsJSON = true
             case "--quick": isQuick = true
+            case "--profile" where subject == .step: profiles = true
             case "--model" where subject == .step: model = URL(fileURLWithPath: try value())
             case "--peer" where subject != .step: peer = try value()
             case "--threads":

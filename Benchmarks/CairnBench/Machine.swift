@@ -59,11 +59,14 @@ struct Roof {
     let fp32: Double
     /// Where there is no instruction for bf16 pairs, they are multiplied in fp32.
     let bf16: Double
+    /// GB/s of copying arrays of the size of activations, read and written together.
+    let memory: Double
 
     init(threads: Int) {
         fp32 = Self.total(threads, cairn_roof_fp32)
         let pairs = Self.total(threads, cairn_roof_bf16)
         bf16 = pairs > 0 ? pairs : fp32
+        memory = Self.total(threads, cairn_roof_memory)
     }
 
     func of(_ precision: Precision) -> Double { precision == .bf16 ? bf16 : fp32 }

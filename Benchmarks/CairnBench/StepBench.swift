@@ -37,7 +37,11 @@ struct StepBench {
             let subject = try Subject(
                 base, data, precision, Context(isa: options.isa, threads: options.threads))
             try check(subject, base, data, precision)
-            if !options.isQuick { try time(subject, precision) }
+            if options.profiles {
+                try profile(subject, precision)
+            } else if !options.isQuick {
+                try time(subject, precision)
+            }
         }
         let steps = Self.checkedSteps
         report.fact(
@@ -92,6 +96,23 @@ struct StepBench {
     }
 
     // MARK: Timing
+
+    /// Every call of the step is taken so many times, the least of its times counts.
+    private static let profiledSteps = 9
+
+    private func profile(_ subject: Subject, _ precision: Precision) throws {
+        let roof = Roof(threads: options.threads)
+        var profile = StepProfile()
+        for _ in 0..<(options.isQuick ? 1 : Self.profiledSteps) {
+            try subject.step(into: &profile)
+        }
+        report.line("")
+        report.line(
+            String(
+                format: "step %@  %d tokens  roof %.0f GFLOP/s, %.0f GB/s", precision.rawValue,
+                subject.tokens, roof.of(precision), roof.memory))
+        profile.print(precision, roof, to: report)
+    }
 
     private func time(_ subject: Subject, _ precision: Precision) throws {
         var samples = Samples()
@@ -162,5 +183,24 @@ private final class Subject {
         for batch in batches { losses += try program.run(batch).losses }
         try optimizer.update(gradientsOf: program, learningRate: Self.learningRate, clip: 1)
         return losses.reduce(0, +) / Float(losses.count)
+    }
+
+    /// The same step, every operation of it timed.
+    func step(into profile: inout StepProfile) throws {
+        profile.add("clear gradients", seconds: Samples.time { program.zeroGradients() })
+        let costs = batches.map(program.costs)
+        defer { program.observer = nil }
+        for (index, batch) in batches.enumerated() {
+            var observations: [Observation] = []
+            program.observer = { observations.append($0) }
+            let whole = try Samples.time { _ = try program.run(batch) }
+            profile.add(observations, costs[index], batch: index)
+            let inside = observations.reduce(0) { $0 + $1.seconds }
+            profile.add("between operations", seconds: max(0, whole - inside), batch: index)
+        }
+        let update = try Samples.time {
+            try optimizer.update(gradientsOf: program, learningRate: Self.learningRate, clip: 1)
+        }
+        profile.add("optimizer", seconds: update)
     }
 }

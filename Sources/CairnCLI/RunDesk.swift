@@ -17,7 +17,7 @@ enum RunFlags {
     static let running = [
         Flag("--max-minutes", "M", "after M minutes save and stop, as a signal does"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,
         Flag(switch: "--json", "print the run's report as one JSON document"),
     ]
@@ -53,7 +53,8 @@ struct RunDesk {
         for note in job.notes { Terminal.error("note: \(note)") }
         let signals = StopSignal()
         let deadline = minutes.map { ContinuousClock.now + .seconds(60 * $0) }
-        let progress = Progress(from: job.tuner.state.step)
+        let progress = Progress(
+            from: job.tuner.state.step, showsPerplexity: job.task == .causal)
         let report = try job.run(
             stop: {
                 if signals.isSet { return .signal }
@@ -62,6 +63,8 @@ struct RunDesk {
         let test = report.status.isFinal ? try job.evaluateTest() : nil
         if let accuracy = test?.accuracy {
             Terminal.error(String(format: "test accuracy %.4f", accuracy))
+        } else if let loss = test?.loss, let perplexity = test?.perplexity {
+            Terminal.error(String(format: "test loss %.4f, perplexity %.2f", loss, perplexity))
         }
         Terminal.error("\(Self.ending(report)); checkpoints are in \(job.options.output.path)")
         if printsJSON { try Self.document(report, test, job.options.output).printed() }
@@ -90,10 +93,11 @@ struct RunDesk {
             ? "" : "; goes on after step \(state.step) of \(job.tuner.schedule.totalSteps)"
         return
             "\(job.base.configuration.family.rawValue), \(job.base.parameterCount) parameters; trains "
-            + "\(trained), the head included; \(job.description.trainRows) rows to "
-            + "train on, \(job.description.validationRows) to validate on, "
-            + "\(job.task.labels.count) labels; \(Machine(job.options)), "
-            + job.options.settings.precision.rawValue + place
+            + "\(trained)\(job.task == .causal ? "" : ", the head included"); "
+            + "\(job.description.trainRows) rows to "
+            + "train on, \(job.description.validationRows) to validate on"
+            + "\(job.task == .causal ? "" : ", \(job.task.labels.count) labels"); "
+            + "\(Machine(job.options)), \(job.options.settings.precision.rawValue)" + place
     }
 
     static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue
@@ -110,6 +114,11 @@ struct RunDesk {
                 "accuracy": .optional(test.accuracy), "loss": .optional(test.loss),
                 "macro_f1": .optional(test.macroF1),
             ])
+            if let perplexity = test.perplexity {
+                document["test"] = .object([
+                    "loss": .optional(test.loss), "perplexity": .number(perplexity),
+                ])
+            }
         }
         document["tokens_per_second"] = .number(report.tokensPerSecond)
         document["rows_per_second"] = .number(report.rowsPerSecond)

@@ -24,10 +24,13 @@ final class Progress {
 
     /// Steps that were taken before this process took over.
     private let earlier: Int
+    /// Whether the loss is of tokens: then its exponential is what people know.
+    private let showsPerplexity: Bool
 
-    init(from step: Int = 0) {
+    init(from step: Int = 0, showsPerplexity: Bool = false) {
         start = clock.now
         earlier = step
+        self.showsPerplexity = showsPerplexity
     }
 
     func report(_ event: FineTuneEvent) {
@@ -40,6 +43,9 @@ final class Progress {
             var line = String(
                 format: "epoch %d: train loss %.4f, validation loss %.4f", epoch.epoch,
                 epoch.trainLoss, epoch.validationLoss)
+            if showsPerplexity {
+                line += String(format: ", perplexity %.2f", exp(epoch.validationLoss))
+            }
             if let accuracy = epoch.validationAccuracy {
                 line += String(format: ", validation accuracy %.4f", accuracy)
             }

@@ -10,13 +10,17 @@ internal import CCairn
 /// `.cuda` both only serve what remains on the host.
 public final class Context: @unchecked Sendable {
     // Unchecked: the handle is only used under the lock, and everything else is constant.
+    /// The instruction set of its kernels.
     public let isa: ISA
+    /// How many threads work on a kernel, the caller's own included.
     public let threads: Int
+    /// Where kernels run.
     public let device: Device
 
     private let engine: Engine
     private let lock = Lock()
 
+    /// The most threads that a context takes.
     public static let maximumThreads = 1024
 
     /// As many threads as the machine has processors.

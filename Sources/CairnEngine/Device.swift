@@ -5,6 +5,7 @@ internal import CCairn
 
 /// Where the memory is and where the kernels run.
 public enum Device: Sendable, Hashable, CustomStringConvertible {
+    /// The machine's processors.
     case cpu
     /// A GPU by its number, in builds with `CAIRN_CUDA=1`.
     case cuda(Int)
@@ -41,7 +42,9 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
 
 /// An instruction set that the kernels are built for. Every one gives the same bits.
 public enum ISA: String, CaseIterable, Sendable {
-    case scalar, neon, avx2, avx512
+    /// The scalar definition, Arm's 128-bit vectors, x86's 256-bit and 512-bit ones, and the last with
+    /// instructions for bfloat16.
+    case scalar, neon, avx2, avx512, avx512bf16
 
     /// The instruction sets of this build that this machine runs, narrowest first.
     public static var supported: [ISA] {
@@ -57,6 +60,7 @@ public enum ISA: String, CaseIterable, Sendable {
         case .neon: .neon
         case .avx2: .avx2
         case .avx512: .avx512
+        case .avx512bf16: .avx512bf16
         }
     }
 
@@ -66,12 +70,14 @@ public enum ISA: String, CaseIterable, Sendable {
         case .neon: self = .neon
         case .avx2: self = .avx2
         case .avx512: self = .avx512
+        case .avx512bf16: self = .avx512bf16
         }
     }
 }
 
 /// What a matmul multiplies: fp32, or operands rounded to bf16 (nearest even) with fp32 sums.
 public enum Precision: String, Sendable, CaseIterable {
+    /// Operands as they are, or rounded to bfloat16; sums are fp32 in both.
     case fp32, bf16
 
     var native: cairn_precision {

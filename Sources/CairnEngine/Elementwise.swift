@@ -5,6 +5,7 @@ internal import CCairn
 
 /// A function of one number.
 public enum Activation: String, CaseIterable, Sendable {
+    /// x sigmoid(x); x Phi(x), exact and by its tanh approximation; max(x, 0); tanh(x).
     case silu, gelu, geluTanh, relu, tanh
 
     var native: cairn_activation {
@@ -26,6 +27,18 @@ extension Context {
         require(y.count, x.count, "count of y", "activationForward")
         try run("activationForward") { backend, handle in
             backend.activation_forward(handle, function.native, x.count, x.base, y.base)
+        }
+    }
+
+    /// y = f(x) and slope = f'(x); dx is then dy * slope. x may be slope or y.
+    package func activationSlope(
+        _ function: Activation, _ x: Floats, into y: Floats, slope: Floats
+    ) throws(KernelError) {
+        require(y.count, x.count, "count of y", "activationSlope")
+        require(slope.count, x.count, "count of slope", "activationSlope")
+        try run("activationSlope") { backend, handle in
+            backend.activation_slope(
+                handle, function.native, x.count, x.base, y.base, slope.base)
         }
     }
 

@@ -11,8 +11,10 @@ public struct CRC32: Sendable {
     /// The checksum of all that came so far.
     public private(set) var value: UInt32 = 0
 
+    /// The checksum of nothing yet.
     public init() {}
 
+    /// Adds bytes to those that came before.
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -24,6 +26,7 @@ public struct CRC32: Sendable {
         }
     }
 
+    /// The checksum of `data`.
     public static func of(_ data: some ContiguousBytes) -> UInt32 {
         var checksum = CRC32()
         data.withUnsafeBytes { checksum.update($0) }

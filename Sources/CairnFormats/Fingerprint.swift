@@ -14,6 +14,7 @@ import Foundation
 public struct Fingerprint: Equatable, Sendable {
     private var words: (UInt64, UInt64) = (0, 0)
 
+    /// The fingerprint of nothing yet.
     public init() {}
 
     /// Takes the next buffer.
@@ -30,6 +31,7 @@ public struct Fingerprint: Equatable, Sendable {
         }
     }
 
+    /// Adds bytes to those that came before.
     public mutating func update(_ data: some ContiguousBytes) {
         data.withUnsafeBytes { update($0) }
     }

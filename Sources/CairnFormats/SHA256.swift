@@ -15,8 +15,10 @@ public struct SHA256: Sendable {
     private var pending: [UInt8] = []
     private var byteCount: UInt64 = 0
 
+    /// The digest of nothing yet.
     public init() {}
 
+    /// Adds bytes to those that came before.
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         absorbRest(absorbHead(bytes))
     }
@@ -60,6 +62,7 @@ public struct SHA256: Sendable {
         pending.append(contentsOf: bytes.from(64 * blocks))
     }
 
+    /// Adds bytes to those that came before.
     public mutating func update(_ data: some ContiguousBytes) {
         data.withUnsafeBytes { update($0) }
     }
@@ -81,6 +84,7 @@ public struct SHA256: Sendable {
         digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
+    /// The digest of `data` as 64 hexadecimal digits.
     public static func hex(of data: some ContiguousBytes) -> String {
         var hash = SHA256()
         hash.update(data)

@@ -54,6 +54,7 @@ public struct Batch: Sendable {
         groups = [0, UInt32(rows)]
     }
 
+    /// How many sequences, or rows of numbers, there are.
     public var sequenceCount: Int { offsets.count - 1 }
 
     /// How many rows a space has here.

@@ -10,6 +10,7 @@ public struct Graph: Sendable {
     package internal(set) var constants: [[Float]] = []
     package private(set) var valueCount = 0
 
+    /// A graph without operations.
     public init() {}
 
     /// Keeps numbers for the kernels; equal ones are kept once.

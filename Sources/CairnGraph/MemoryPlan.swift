@@ -3,10 +3,14 @@
 
 /// How many rows of each kind a program must be able to hold.
 public struct Capacity: Hashable, Sendable {
+    /// Tokens of all sequences together.
     public var tokens: Int
+    /// Sequences, or rows of numbers.
     public var sequences: Int
+    /// Rows that have a target of their own.
     public var targets: Int
 
+    /// A size of batch.
     public init(tokens: Int, sequences: Int, targets: Int = 0) {
         self.tokens = tokens
         self.sequences = sequences

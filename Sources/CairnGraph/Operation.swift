@@ -31,6 +31,9 @@ package protocol Operation: Sendable {
     /// `gradients` holds one entry per output, nil where nothing flows back.
     func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder)
 
+    /// Multiply-adds of matrix products on a batch; see `Cost`.
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int
+
     /// Calls the kernels.
     func run(_ node: Node, _ execution: Execution) throws(KernelError)
 }

@@ -17,6 +17,7 @@ public final class Parameters {
     package let context: Context
     package private(set) var entries: [String: Entry] = [:]
 
+    /// No parameters yet, for programs that run on `context`.
     public init(context: Context) { self.context = context }
 
     /// Names of the parameters that train, sorted.

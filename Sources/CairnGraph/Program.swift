@@ -25,21 +25,43 @@ public final class Program {
     private var gradientBuffers: [Buffer] = []
     private let slots: [GradientSlot]
 
+    /// Told about every operation of a run as it ends; nil as a rule, and then nothing is timed.
+    package var observer: ((Observation) -> Void)?
+
     /// Prepares `graph` to compute `outputs`; with a loss on `logits` and `differentiates`, also
-    /// the gradients.
+    /// the gradients. Logits that are not among the outputs need not be in memory all at once.
     public convenience init(
         _ graph: Graph, outputs: [Value], loss: (loss: Loss, logits: Value)? = nil,
         differentiates: Bool = false, parameters: Parameters, precision: Precision = .fp32
+    ) throws(KernelError) {
+        try self.init(
+            graph, outputs: outputs, loss: loss, differentiates: differentiates,
+            parameters: parameters, precision: precision, lossChunk: nil)
+    }
+
+    /// The same, with the number of rows whose logits are in memory at once.
+    package convenience init(
+        _ graph: Graph, outputs: [Value], loss: (loss: Loss, logits: Value)?,
+        differentiates: Bool, parameters: Parameters, precision: Precision, lossChunk: Int?
     ) throws(KernelError) {
         let roots = outputs + (loss.map { [$0.logits] } ?? [])
         var (pruned, named) = graph.withoutDeadCode(outputs: roots).rowsPruned(outputs: roots)
         var losses: Value?
         if let loss {
-            let (rows, gradient) = pruned.loss(loss.loss, named.removeLast())
-            losses = rows
-            if differentiates {
-                let logits = pruned.nodes.last!.inputs[0]
-                pruned = pruned.differentiated(seeds: [(logits, gradient)])
+            let logits = named.removeLast()
+            if let fused = pruned.lossFused(
+                loss.loss, logits, kept: named, differentiates: differentiates,
+                chunk: lossChunk)
+            {
+                (pruned, losses) = (fused.graph, fused.losses)
+                if let seed = fused.seed { pruned = pruned.differentiated(seeds: [seed]) }
+            } else {
+                let (rows, gradient) = pruned.loss(loss.loss, logits)
+                losses = rows
+                if differentiates {
+                    let logits = pruned.nodes.last!.inputs[0]
+                    pruned = pruned.differentiated(seeds: [(logits, gradient)])
+                }
             }
         }
         try self.init(
@@ -73,7 +95,7 @@ public final class Program {
         precision: Precision
     ) throws(KernelError) {
         let kept = outputs + [losses].compactMap { $0 }
-        nodes = prepared.withoutDeadCode(outputs: kept).nodes
+        nodes = prepared.fused().withoutDeadCode(outputs: kept).nodes
         self.outputs = outputs
         self.losses = losses
         slots = nodes.flatMap(\.operation.gradientSlots)
@@ -151,15 +173,32 @@ public final class Program {
             try reserve(capacity?.union(needed) ?? needed)
         }
         try execution.load(batch)
-        for node in nodes {
-            try prepare(node)
-            try node.operation.run(node, execution)
+        for (index, node) in nodes.enumerated() {
+            if observer != nil {
+                try observe(node, at: index)
+            } else {
+                try perform(node)
+            }
         }
         let result = Result(
             outputs: outputs.map { execution.context.read(execution.matrix($0)) },
             losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
         try execution.context.finish()
         return result
+    }
+
+    private func perform(_ node: Node) throws(KernelError) {
+        try prepare(node)
+        try node.operation.run(node, execution)
+    }
+
+    private func observe(_ node: Node, at index: Int) throws(KernelError) {
+        let clock = ContinuousClock()
+        let start = clock.now
+        try perform(node)
+        let duration = (clock.now - start).components
+        let seconds = Double(duration.seconds) + Double(duration.attoseconds) * 1e-18
+        observer!(Observation(index: index, kind: node.kind, seconds: seconds))
     }
 
     /// An accumulating operation whose earlier sum is still read elsewhere starts from a copy.
@@ -171,6 +210,11 @@ public final class Program {
         else { return }
         try execution.context.scale(
             execution.matrix(input), by: 1, into: execution.matrix(node.outputs[0]))
+    }
+
+    /// The least work of each operation of a run on a batch, in order.
+    package func costs(of batch: Batch) -> [Cost] {
+        nodes.map { $0.cost(batch, execution.parameters) }
     }
 
     // MARK: Gradients

@@ -18,18 +18,22 @@ public enum RowSpace: String, Hashable, Sendable, CaseIterable {
 /// A matrix of the graph: fp32, [rows, columns], rows symbolic.
 public struct Value: Hashable, Sendable {
     package let id: Int
+    /// What its rows are; how many there are is known with the batch.
     public let rows: RowSpace
+    /// Numbers per row.
     public let columns: Int
 }
 
 /// A tensor that a model reads, by its name in the Hugging Face file.
 public struct ParameterReference: Hashable, Sendable {
+    /// The parameter's name in files.
     public let name: String
     /// [out, in] for a matrix, [n] for a vector.
     public let dimensions: [Int]
     /// Whether gradients flow to it.
     public let isTrainable: Bool
 
+    /// A parameter of a shape, which trains or stands still.
     public init(name: String, dimensions: [Int], isTrainable: Bool) {
         self.name = name
         self.dimensions = dimensions

@@ -23,7 +23,9 @@ public enum HubError: Error, Equatable, Sendable {
     case busy(request: String, seconds: Int)
     /// The repository does not exist, or the token does not see it.
     case repositoryNotFound(repository: String, hasToken: Bool)
+    /// The repository has no such branch, tag or commit.
     case revisionNotFound(repository: String, revision: String)
+    /// The revision has no such file.
     case fileNotFound(repository: String, revision: String, path: String)
     /// The repository's terms have to be accepted first.
     case gated(repository: String, message: String)

@@ -35,6 +35,7 @@ public struct HubToken: Sendable, CustomStringConvertible, CustomReflectable {
 public struct HubSettings: Sendable {
     /// Without a slash at its end.
     public var endpoint: String
+    /// The token for the endpoint; nil asks as nobody.
     public var token: HubToken?
     /// The folder that holds `models--ORG--NAME` folders.
     public var cache: URL
@@ -45,6 +46,7 @@ public struct HubSettings: Sendable {
     /// Where a token was looked for, for the error that says there is none.
     package private(set) var searched: [String] = []
 
+    /// The public Hub.
     public static let standardEndpoint = "https://huggingface.co"
 
     /// Reads `HF_ENDPOINT`, `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`,

@@ -10,6 +10,7 @@ import Foundation
 public struct RepositoryID: Hashable, Sendable, CustomStringConvertible {
     public let description: String
 
+    /// Reads `ORG/NAME`, or `NAME` alone; fails on what the Hub would not take.
     public init(_ text: String) throws(HubError) {
         if let fault = Self.fault(in: text) {
             throw .badName(kind: "repository", name: text, expected: fault)
@@ -22,6 +23,7 @@ public struct RepositoryID: Hashable, Sendable, CustomStringConvertible {
         description.contains("/") ? String(description.prefix { $0 != "/" }) : nil
     }
 
+    /// The part behind the slash.
     public var name: String { String(description.split(separator: "/").last ?? "") }
 
     /// What the text lacks to be a name, as "expected ..." continues; nil when it is one.
@@ -55,10 +57,12 @@ public struct RepositoryID: Hashable, Sendable, CustomStringConvertible {
 
 /// A repository at a revision, written `ORG/NAME[@REVISION]`.
 public struct RepositoryReference: Hashable, Sendable, CustomStringConvertible {
+    /// The repository.
     public let repository: RepositoryID
     /// A branch, a tag, a commit or `refs/pr/N`.
     public let revision: String
 
+    /// A repository at a branch, a tag or a commit.
     public init(_ repository: RepositoryID, revision: String = "main") throws(HubError) {
         let isPlain = revision.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x5C }
         let parts = revision.split(separator: "/", omittingEmptySubsequences: false)
@@ -72,6 +76,7 @@ public struct RepositoryReference: Hashable, Sendable, CustomStringConvertible {
         self.revision = revision
     }
 
+    /// Reads `ORG/NAME` or `ORG/NAME@REVISION`.
     public init(_ text: String) throws(HubError) {
         guard let at = text.firstIndex(of: "@") else {
             try self.init(RepositoryID(text))

@@ -6,22 +6,38 @@ import CairnGraph
 import CairnTensor
 import Foundation
 
+/// Where the numbers of a base come from.
+public enum BaseWeights: String, Sendable, CaseIterable {
+    /// The directory's safetensors files.
+    case pretrained
+    /// The seed: a model that was never trained, of which the directory has no weights.
+    case random
+}
+
 /// Weights and configuration of a pretrained model, with every name, shape and type checked.
 public struct BaseModel: Sendable {
+    /// Where it was read.
     public let directory: URL
+    /// What config.json says.
     public let configuration: ModelConfiguration
+    /// The function, with the head that was asked for.
     public let model: any Model
     /// What the file calls each tensor of the model.
     private let names: [String: String]
-    private let weights: SafetensorsDirectory
+    /// Nil for a model that starts from the seed.
+    private let weights: SafetensorsDirectory?
     /// Tensors of the head that the file has in the right shape.
     public let headTensors: Set<String>
 
-    /// Opens a directory of `config.json` and safetensors files for a task.
+    /// Opens a directory of `config.json` and safetensors files for a task; with `random` weights
+    /// one of `config.json` alone.
     ///
     /// - Throws: `FormatError` for a file that cannot be read; `ModelError` for an unknown family
-    ///   or setting, a missing or unexpected tensor, a wrong shape or type.
-    public init(contentsOf directory: URL, head: Head) throws {
+    ///   or setting, a missing or unexpected tensor, a wrong shape or type, weights that would be
+    ///   passed over.
+    public init(
+        contentsOf directory: URL, head: Head, weights: BaseWeights = .pretrained
+    ) throws {
         try Self.requireDirectory(directory)
         let file = directory.appendingPathComponent("config.json")
         let json = try JSONValue.parse(contentsOf: file)
@@ -34,7 +50,28 @@ public struct BaseModel: Sendable {
             configuration.family.isEncoder
             ? Encoder(configuration, labels: try Self.labels(head, file.path))
             : Decoder(configuration, head: head)
-        try self.init(directory: directory, configuration: configuration, model: model)
+        switch weights {
+        case .pretrained:
+            try self.init(directory: directory, configuration: configuration, model: model)
+        case .random:
+            try Self.requireNoWeights(directory)
+            self.init(untrained: directory, configuration: configuration, model: model)
+        }
+    }
+
+    private init(untrained directory: URL, configuration: ModelConfiguration, model: any Model) {
+        self.directory = directory
+        self.configuration = configuration
+        self.model = model
+        (names, weights, headTensors) = ([:], nil, [])
+    }
+
+    private static func requireNoWeights(_ directory: URL) throws {
+        let names = ["model.safetensors", "model.safetensors.index.json"]
+        let found = names.first {
+            FileManager.default.fileExists(atPath: directory.appendingPathComponent($0).path)
+        }
+        if let found { throw ModelError.weightsPassedOver(directory: directory.path, found: found) }
     }
 
     private static func requireDirectory(_ url: URL) throws(ModelError) {
@@ -48,7 +85,8 @@ public struct BaseModel: Sendable {
         self.directory = directory
         self.configuration = configuration
         self.model = model
-        weights = try SafetensorsDirectory(contentsOf: directory)
+        let weights = try SafetensorsDirectory(contentsOf: directory)
+        self.weights = weights
         let found = Set(weights.names)
         var names: [String: String] = [:]
         var missing: [String] = []
@@ -96,14 +134,17 @@ public struct BaseModel: Sendable {
 
     /// A tensor of the model by its name in the model, as the file has it.
     public func tensor(named name: String) -> Tensor? {
-        names[name].flatMap { weights.tensor(named: $0) }
+        names[name].flatMap { weights?.tensor(named: $0) }
     }
 
     /// The file that holds a tensor of the model; nil for one that no file has.
-    public func file(of name: String) -> URL? { names[name].flatMap { weights.file(of: $0) } }
+    public func file(of name: String) -> URL? { names[name].flatMap { weights?.file(of: $0) } }
 
     /// The weight files, for digests.
-    public var weightFiles: [URL] { weights.files }
+    public var weightFiles: [URL] { weights?.files ?? [] }
+
+    /// Whether the numbers come from the directory and not from a seed.
+    public var isPretrained: Bool { weights != nil }
 
     /// Numbers in the base, without the task's head.
     public var parameterCount: Int {
@@ -166,15 +207,23 @@ public enum Method: Sendable, Equatable {
 
 /// A base made ready for a task: its adapter, and every tensor on the device.
 public struct TaskModel {
+    /// The base.
     public let base: BaseModel
+    /// What trains: LoRA pairs and head, or everything.
     public let method: Method
+    /// The pairs; nil when everything trains.
     public let adapter: Adapter?
+    /// The numbers on the device.
     public let parameters: Parameters
+    /// What fresh parameters and dropout are drawn from.
     public let seed: UInt64
 
     /// Puts the base's tensors on the device and starts what trains: the head from the file where
     /// it has one in the right shape, everything new from `seed`.
+    ///
+    /// - Precondition: what does not train was trained before.
     public init(_ base: BaseModel, method: Method, seed: UInt64, parameters: Parameters) throws {
+        precondition(base.isPretrained || method == .full, "an adapter needs a pretrained base")
         self.base = base
         self.method = method
         self.seed = seed

@@ -3,17 +3,29 @@
 
 /// Every case names the file, the place in it, what was expected and what was found.
 public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A model is a directory, and there is none.
     case noDirectory(path: String, found: String)
+    /// A key that the function depends on is not there.
     case missingKey(file: String, key: String, expected: String)
+    /// A key has a value that cannot be.
     case badValue(file: String, key: String, expected: String, found: String)
+    /// A key has a value that changes the function in a way that is not computed.
     case unsupported(file: String, key: String, value: String, supported: String)
+    /// Tensors that the model needs are in no file.
     case missingTensors(directory: String, names: [String])
+    /// Tensors that the model does not have.
     case unexpectedTensors(directory: String, names: [String])
+    /// A tensor of another shape than the configuration asks for.
     case shapeMismatch(file: String, tensor: String, expected: [Int], found: [Int])
+    /// A tensor of a type that weights cannot have.
     case dtypeUnsupported(file: String, tensor: String, found: String)
+    /// No linear layer has a name that the targets match.
     case noTargetMatches(targets: String, examples: [String])
+    /// The model is not of the size that the caller said.
     case sizeMismatch(file: String, size: String, parameters: Int)
+    /// Labels other than those that were expected.
     case labelMismatch(file: String, expected: String, found: String)
+    case weightsPassedOver(directory: String, found: String)
 
     public var description: String {
         switch self {
@@ -42,6 +54,8 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
                 + size
         case .labelMismatch(let file, let expected, let found):
             "\(file): expected labels \(expected), found \(found)"
+        case .weightsPassedOver(let directory, let found):
+            "\(directory): a random start needs a directory without weights, found \(found)"
         }
     }
 

@@ -5,6 +5,7 @@ import CairnGraph
 
 /// A model whose parameters are on a device, and that records itself for training or prediction.
 public protocol TrainableModel {
+    /// The numbers on the device.
     var parameters: Parameters { get }
 
     /// What files of this model hold and what can train: names of parameters, sorted.
@@ -32,8 +33,11 @@ extension TaskModel: TrainableModel {
 ///
 ///     let network = try Network(mlp, seed: 1, parameters: Parameters(context: context))
 public struct Network: TrainableModel {
+    /// The function.
     public let model: any Model
+    /// The numbers on the device.
     public let parameters: Parameters
+    /// What they started from, and what dropout is drawn from.
     public let seed: UInt64
 
     /// Starts every parameter of `model` from `seed` and puts it into `parameters`.

@@ -3,8 +3,10 @@
 
 /// The upper half of a binary32: one sign, eight exponent and seven fraction bits.
 public struct BFloat16: Hashable, Sendable {
+    /// Sign, 8 bits of exponent, 7 of fraction.
     public var bitPattern: UInt16
 
+    /// The number of these bits.
     public init(bitPattern: UInt16) { self.bitPattern = bitPattern }
 
     /// Rounds to nearest, ties to even; a NaN stays a (quiet) NaN of the same sign.
@@ -24,8 +26,10 @@ public struct BFloat16: Hashable, Sendable {
 
 /// IEEE binary16 as a bit pattern.
 public struct Half: Hashable, Sendable {
+    /// Sign, 5 bits of exponent, 10 of fraction.
     public var bitPattern: UInt16
 
+    /// The number of these bits.
     public init(bitPattern: UInt16) { self.bitPattern = bitPattern }
 
     /// Rounds to nearest, ties to even; overflow gives infinity, a NaN stays a quiet NaN.

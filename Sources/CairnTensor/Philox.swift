@@ -7,6 +7,7 @@
 ///
 /// Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 public enum Philox {
+    /// The four words that a counter and a key give.
     public static func block(
         counter: (UInt32, UInt32, UInt32, UInt32), key: (UInt32, UInt32)
     ) -> (UInt32, UInt32, UInt32, UInt32) {
@@ -36,6 +37,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     /// Words drawn so far; setting it moves the stream there.
     public var position: UInt64 = 0
 
+    /// The stream of a purpose: equal seeds and names give equal words.
     public init(seed: UInt64, name: String) {
         let hash = Self.hash(name)
         key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
@@ -47,6 +49,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
         name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 
+    /// The next word of the stream.
     public mutating func nextWord() -> UInt32 {
         let index = position / 4
         let words = Philox.block(

@@ -3,8 +3,10 @@
 
 /// The dimensions of a row-major tensor; `[]` is a scalar, a zero makes it empty.
 public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
+    /// The extent of every axis, the slowest first.
     public let dimensions: [Int]
 
+    /// A shape; no dimensions are that of a single number.
     public init(_ dimensions: [Int]) {
         precondition(
             dimensions.allSatisfy { $0 >= 0 }, "a dimension is at least 0, got \(dimensions)")
@@ -13,6 +15,7 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
 
     public init(arrayLiteral elements: Int...) { self.init(elements) }
 
+    /// How many axes there are.
     public var rank: Int { dimensions.count }
 
     /// The product of the dimensions.
@@ -32,6 +35,7 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
         return product
     }
 
+    /// The extent of an axis.
     public subscript(index: Int) -> Int { dimensions[index] }
 
     public var description: String {

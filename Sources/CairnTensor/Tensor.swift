@@ -7,7 +7,9 @@
 public final class TensorStorage: @unchecked Sendable {
     // Unchecked: the bytes are written only by `Tensor.withMutableBytes`, which needs the unique
     // reference; everyone else reads.
+    /// The bytes, valid as long as this object lives.
     public let bytes: UnsafeMutableRawBufferPointer
+    /// Whether they may be changed; a mapped file's may not.
     public let isWritable: Bool
     private let owner: AnyObject?
 
@@ -43,7 +45,9 @@ public final class TensorStorage: @unchecked Sendable {
 ///
 /// A value: mutation copies when the bytes are shared or mapped from a file.
 public struct Tensor: Sendable {
+    /// How elements are stored.
     public let dtype: DType
+    /// How they are arranged, row-major.
     public let shape: Shape
     private var storage: TensorStorage
 
@@ -77,18 +81,30 @@ public struct Tensor: Sendable {
         self.storage = storage
     }
 
+    /// A tensor of numbers at hand.
+    ///
+    /// - Precondition: as many as the shape holds.
     public init(_ values: [Float], shape: Shape) {
         self.init(elements: values, dtype: .f32, shape: shape)
     }
 
+    /// A tensor of numbers at hand.
+    ///
+    /// - Precondition: as many as the shape holds.
     public init(_ values: [Double], shape: Shape) {
         self.init(elements: values, dtype: .f64, shape: shape)
     }
 
+    /// A tensor of numbers at hand.
+    ///
+    /// - Precondition: as many as the shape holds.
     public init(_ values: [Int32], shape: Shape) {
         self.init(elements: values, dtype: .i32, shape: shape)
     }
 
+    /// A tensor of numbers at hand.
+    ///
+    /// - Precondition: as many as the shape holds.
     public init(_ values: [Int64], shape: Shape) {
         self.init(elements: values, dtype: .i64, shape: shape)
     }
@@ -101,12 +117,15 @@ public struct Tensor: Sendable {
         elements.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
     }
 
+    /// How many elements the shape holds.
     public var elementCount: Int { shape.elementCount }
+    /// Bytes of all elements.
     public var byteCount: Int { storage.bytes.count }
 
     /// The memory itself, for the engine, which borrows it as long as it holds the storage.
     package var backing: TensorStorage { storage }
 
+    /// Gives the bytes, which are valid within `body` alone.
     public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
         -> Result
     {
@@ -114,6 +133,7 @@ public struct Tensor: Sendable {
         return try body(UnsafeRawBufferPointer(storage.bytes))
     }
 
+    /// Gives the bytes for changes; they are copied first where another tensor shares them.
     public mutating func withMutableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) rethrows -> Result {

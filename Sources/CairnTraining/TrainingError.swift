@@ -3,41 +3,76 @@
 
 /// Every case says where, what was expected and what was found.
 public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// There is no row.
     case emptyData(file: String)
+    /// A loss or a norm overflowed; nothing of the step was applied.
     case nonFinite(what: String, step: Int, epoch: Int)
+    /// A weight is NaN or infinite; nothing was written.
     case nonFiniteWeights(tensor: String, element: Int)
+    /// A file that the work needs is not there.
     case missingFile(directory: String, name: String, purpose: String)
+    /// The directory holds neither an adapter nor a model.
     case notACheckpoint(path: String, found: String)
+    /// A key of a document has a value that it cannot have.
     case badMetadata(file: String, key: String, expected: String, found: String)
+    /// The base that the adapter names is not on this machine.
     case baseMissing(file: String, base: String)
+    /// The output cannot be made.
     case unwritable(path: String, reason: String)
+    /// No file says which token pads.
     case noPadToken(directory: String)
+    /// A row without a split in a file where others have one.
     case splitMissing(file: String, line: Int)
+    /// Another count of numbers per row than in training.
     case badTargets(file: String, expected: Int, found: Int)
+    /// A file's bytes are not those that were noted.
     case digestMismatch(path: String, expected: String, found: String)
+    /// A part of a checkpoint contradicts another.
     case damaged(path: String, problem: String)
     /// What a run is given is not what it had; `key` is what `--allow` takes.
     case changed(key: String, what: String, expected: String, found: String)
+    /// The output holds another run.
     case runExists(directory: String, state: String)
+    /// No checkpoint of the run is whole.
     case noCheckpoint(directory: String, skipped: [String])
+    /// The path leads to no run.
     case noRun(path: String, found: String)
+    /// The ledger has no step to compare with.
     case nothingToReplay(file: String, from: Int, last: Int)
+    /// The run's rows came from no file, so only its own program can go on.
     case noJob(file: String)
+    /// The checkpoints of the run would not fit.
     case noSpace(path: String, needed: Int, free: Int)
+    /// A step gave another figure than before.
     case ledger(file: String, step: Int, key: String, expected: String, found: String)
+    /// The merged model would not fit.
     case tooLarge(path: String, needed: Int, free: Int)
+    /// The output is there, and nothing is written over it.
     case outputExists(path: String)
+    /// The base is not the one that the adapter was trained on.
     case otherBase(path: String, expected: String, found: String)
+    /// A file was replaced while it was read.
     case replacedMeanwhile(path: String)
+    /// A merged number is beyond what its type holds.
     case notStorable(tensor: String, element: Int, number: String, dtype: String)
+    /// The file was written by a later version.
     case newerSchema(file: String, found: Int, known: Int)
+    /// The tokenizer gives an id that the model has no row for.
     case tokenOutOfRange(file: String, line: Int, id: Int, vocabulary: Int)
+    /// Parameter groups that overlap, or leave parameters out.
     case badGroups([String])
+    /// The file is in no format that can be read or written here.
     case badFormat(path: String, found: String)
+    /// Several files have the name that was given without extension.
     case ambiguousFile(path: String, found: [String])
+    /// No file has the name, with any extension.
     case noModelFile(path: String, tried: [String])
+    /// A checkpoint's tensors or slots are not those of the model.
     case doesNotFit(path: String, problems: [String])
+    /// A selector matches no parameter.
     case nothingSelected(selector: String, among: [String])
+    /// A base that was never trained, under an adapter.
+    case untrainedBase(directory: String)
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
 
@@ -124,6 +159,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .nothingSelected(let selector, let names):
             "\(selector): expected a choice among the model's \(names.count) parameters, such as "
                 + "'\(names.first ?? "")', found none"
+        case .untrainedBase(let directory):
+            "\(directory): a model that starts at random has nothing for an adapter to rest on; "
+                + "train every parameter (--method full)"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -83,10 +83,12 @@ __attribute__((unused)) static cairn_context *make_context(cairn_isa isa, size_t
     return context;
 }
 
+enum { ISA_COUNT = CAIRN_ISA_AVX512BF16 + 1 };
+
 /// The supported instruction sets; returns how many.
-__attribute__((unused)) static size_t supported_isas(cairn_isa isas[4]) {
+__attribute__((unused)) static size_t supported_isas(cairn_isa isas[ISA_COUNT]) {
     size_t count = 0;
-    for (int isa = CAIRN_ISA_SCALAR; isa <= CAIRN_ISA_AVX512; isa++)
+    for (int isa = CAIRN_ISA_SCALAR; isa < ISA_COUNT; isa++)
         if (cairn_isa_is_supported((cairn_isa)isa)) isas[count++] = (cairn_isa)isa;
     return count;
 }

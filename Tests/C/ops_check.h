@@ -10,12 +10,12 @@
 
 enum { OPS_THREADS = 5 };
 
-static cairn_context *ops_contexts[4 * OPS_THREADS];
+static cairn_context *ops_contexts[ISA_COUNT * OPS_THREADS];
 static size_t ops_context_count;
 
 /// Every instruction set with 1 ... 5 threads; the first is the scalar one with one thread.
 __attribute__((unused)) static void make_all_contexts(void) {
-    cairn_isa isas[4];
+    cairn_isa isas[ISA_COUNT];
     const size_t count = supported_isas(isas);
     for (size_t i = 0; i < count; i++)
         for (size_t t = 1; t <= OPS_THREADS; t++)

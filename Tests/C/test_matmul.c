@@ -10,11 +10,12 @@
 
 enum { MAX_THREADS = 5 };
 
-static cairn_isa isas[4];
+static cairn_isa isas[ISA_COUNT];
 static size_t isa_count;
-static cairn_context *contexts[4][MAX_THREADS];
+static cairn_context *contexts[ISA_COUNT][MAX_THREADS];
 
-static const char *const isa_names[] = {"scalar", "NEON", "AVX2", "AVX-512"};
+static const char *const isa_names[] = {"scalar", "NEON", "AVX2", "AVX-512",
+                                        "AVX512-BF16"};
 
 static void make_contexts(void) {
     isa_count = supported_isas(isas);
@@ -152,6 +153,24 @@ static void check_special_values(void) {
     }
 }
 
+/// Products of bf16 at every odd end of k, edge of m and n and storage type, in both orientations,
+/// with a second product and without: pairs, whole panels and their tails.
+static void check_pairs(void) {
+    static const size_t ends[] = {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65};
+    enum { ENDS = sizeof ends / sizeof *ends };
+    for (int dtype = CAIRN_DTYPE_F32; dtype <= CAIRN_DTYPE_F16; dtype++)
+        for (int transposed = 0; transposed < 2; transposed++)
+            for (size_t k = 0; k < ENDS; k++) {
+                product p = random_product(ends[random_below(ENDS)], ends[random_below(ENDS)],
+                                           ends[k], random_below(2) ? ends[random_below(ENDS)] : 0);
+                free((void *)p.b.data);
+                p.b = random_matrix(p.k, p.n, transposed, (cairn_dtype)dtype, random_below(3));
+                p.config.precision = CAIRN_PRECISION_BF16;
+                check_product(&p, 2);
+                release_product(&p);
+            }
+}
+
 /// Every bf16 and fp16 number is widened exactly (quiet NaN stays NaN): 1 * x = x.
 static void check_widening(void) {
     uint16_t *words = exact(65536 * sizeof *words);
@@ -282,6 +301,7 @@ int main(void) {
     make_contexts();
     check_sizes();
     check_special_values();
+    check_pairs();
     check_widening();
     check_gradients();
     destroy_contexts();

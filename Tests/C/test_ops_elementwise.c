@@ -48,6 +48,17 @@ static cairn_status scaled(cairn_context *context, const void *in, float *out) {
     return cairn_scale(context, p->count, p->scale, p->a, out);
 }
 
+/// y, then dx as the product with the slope; x is given up for the slope.
+static cairn_status activation_slope(cairn_context *context, const void *in, float *out) {
+    const operands *p = in;
+    float *slope = out + p->count;
+    memcpy(slope, p->a, p->count * sizeof(float));
+    const cairn_status status =
+        cairn_activation_slope(context, p->function, p->count, slope, out, slope);
+    if (status != CAIRN_STATUS_OK) return status;
+    return cairn_multiply(context, p->count, p->b, slope, slope);
+}
+
 static double exact_activation(cairn_activation function, double x) {
     switch (function) {
     case CAIRN_ACTIVATION_SILU: return x / (1 + exp(-x));
@@ -79,6 +90,11 @@ static void check_activation(cairn_activation function, size_t count) {
     const operands p = {.count = count, .function = function, .a = x, .b = up, .c = dy};
     float *y = run_everywhere("activation", activation, &p, count);
     float *dx = run_everywhere("activation's gradient", activation_gradient, &p, count);
+    float *both = run_everywhere("activation with its slope", activation_slope, &p, 2 * count);
+    check(memcmp(both, y, count * sizeof(float)) == 0, "activation %d with its slope: y", function);
+    check(memcmp(both + count, dx, count * sizeof(float)) == 0,
+          "activation %d with its slope: dx", function);
+    free(both);
     float *g = run_everywhere("gated", gated, &p, count);
     float *dg = run_everywhere("gated gradient", gated_gradient, &p, 2 * count);
     for (size_t i = 0; i < count; i++) {

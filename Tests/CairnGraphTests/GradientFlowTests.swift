@@ -60,11 +60,13 @@ import Testing
         let workshop = try Workshop()
         let program = try tied(workshop)
         var losses: [Float] = []
-        for range in [0..<2, 2..<4] { losses += try program.run(languagePart(range)).losses }
+        for range in [0..<2, 2..<4] {
+            losses += try program.run(LinearLossTests.part(range)).losses
+        }
         let expected = try workshop.gradients(program)
 
         program.zeroGradients()
-        let actualLosses = try cut.flatMap { try program.run(languagePart($0)).losses }
+        let actualLosses = try cut.flatMap { try program.run(LinearLossTests.part($0)).losses }
         let actual = try workshop.gradients(program)
 
         #expect(bitMismatch(actualLosses, losses) == nil)
@@ -95,20 +97,6 @@ import Testing
             graph, outputs: [],
             loss: (.crossEntropy(weights: nil, labelSmoothing: 0, ignoreIndex: -100), logits),
             differentiates: true, parameters: workshop.parameters)
-    }
-
-    /// A part of the small batch, each token to be followed by the next.
-    private func languagePart(_ range: Range<Int>) -> Batch {
-        var part = SmallDecoder.part(range)
-        part.classTargets = []
-        for sequence in 0..<part.sequenceCount {
-            for token in part.offsets[sequence]..<part.offsets[sequence + 1] - 1 {
-                part.targetRows.append(token)
-                part.classTargets.append(part.ids[Int(token) + 1])
-            }
-            part.targetOffsets[sequence + 1] = UInt32(part.targetRows.count)
-        }
-        return part
     }
 
     /// The gradient that a residual layer hands on is read again as that of its output: adding to

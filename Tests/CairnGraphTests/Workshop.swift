@@ -45,11 +45,6 @@ final class Workshop {
     }
 }
 
-extension Node {
-    /// The name of the operation's type.
-    var kind: String { String(describing: type(of: operation)) }
-}
-
 extension Sequence<Node> {
     func count(of kind: String, on rows: RowSpace? = nil) -> Int {
         count { node in

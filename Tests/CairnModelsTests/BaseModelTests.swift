@@ -152,6 +152,29 @@ import Testing
                 + "supported: a decoder, for a causal language model")
     }
 
+    @Test func `a random start needs a directory without weights, and asks the seed`() throws {
+        let files = try ModelFiles(.llama, ["initializer_range": 0.5], head: .languageModel)
+        try files.write()
+        func open() throws -> BaseModel {
+            try BaseModel(
+                contentsOf: files.directory.url, head: .languageModel, weights: .random)
+        }
+        let refusal = sentence(files.directory.path) { try open() }
+        try FileManager.default.removeItem(at: files.directory.file("model.safetensors"))
+        let (pretrained, random) = (
+            sentence(files.directory.path) { try files.open(head: .languageModel) }, try open()
+        )
+
+        #expect(
+            refusal == "DIR: a random start needs a directory without weights, found "
+                + "model.safetensors")
+        #expect(pretrained?.contains("model.safetensors") == true)
+        #expect(!random.isPretrained && random.weightFiles.isEmpty)
+        let first = random.model.parameters[0]
+        #expect(random.tensor(named: first.name) == nil)
+        #expect(first.initialization == .normal(deviation: 0.5))
+    }
+
     @Test func `a directory without files says which is missing`() throws {
         let directory = try TemporaryDirectory()
 

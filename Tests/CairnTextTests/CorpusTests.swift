@@ -183,6 +183,23 @@ func corpus(
         #expect(faults[0].reason.contains("UTF-8"))
     }
 
+    @Test func `lines of text are rows without labels`() throws {
+        let data = Data("one line\r\n\n \t\n  another, with blanks \n".utf8)
+
+        let corpus = try Corpus(data: data, file: "a.txt", format: .text, task: .prediction)
+
+        #expect(corpus.examples.map(\.text) == ["one line", "  another, with blanks "])
+        #expect(corpus.examples.map(\.line) == [1, 4])
+        #expect(corpus.examples.allSatisfy { $0.target == .none })
+        #expect(throws: CorpusError.noLabels(file: "a.txt")) {
+            try Corpus(data: data, file: "a.txt", format: .text, task: .classification)
+        }
+        #expect(throws: CorpusError.self) {
+            try Corpus(
+                data: Data([0x61, 0x0A, 0xFF]), file: "a.txt", format: .text, task: .prediction)
+        }
+    }
+
     @Test func `the format is that of the extension`() throws {
         let url = FileManager.default.temporaryDirectory
             .appendingPathComponent("cairn-\(UUID().uuidString).tsv")

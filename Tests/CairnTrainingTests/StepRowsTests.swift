@@ -26,6 +26,21 @@ import Testing
         #expect(ranges([], budget: 10) == [])
     }
 
+    @Test func `a language model is asked for every token but the first of its row`() {
+        let data = data(.nextTokens)
+        let step = StepRows(rows: [4, 2, 0], lengths: lengths, tokenBudget: 100)
+
+        let batch = data.batch(
+            step, step.microBatches[0], pooling: .last(padTokenID: nil), number: 0, lossScale: 1)
+
+        // Rows of 1, 2 and 3 tokens: nothing, the second, the second and the third.
+        #expect(batch.targetOffsets == [0, 0, 1, 3])
+        #expect(batch.targetRows == [1, 3, 4])
+        #expect(batch.classTargets == [22, 2, 3])
+        #expect(data.lossScale(rows: [4, 2, 0], classWeights: nil) == 1 / Float(3))
+        #expect(data.lossScale(rows: [4], classWeights: nil) == 1)
+    }
+
     @Test func `a row longer than the budget goes alone`() {
         #expect(ranges([3, 4, 3], budget: 2) == [0..<1, 1..<2, 2..<3])
     }

@@ -25,6 +25,12 @@ extension BadInput {
             try $0.write("text,label\n", to: $0.url.appendingPathComponent("rows.xlsx"))
         },
         BadInput(
+            "lines of text for labels", says: "rows.txt", "no labels", "jsonl",
+            arguments: withTable("rows.txt")
+        ) {
+            try $0.write("a line\n", to: $0.url.appendingPathComponent("rows.txt"))
+        },
+        BadInput(
             "no evaluation file", says: "/eval.jsonl", "no such file", arguments: withEvaluation
         ) {
             try $0.remove($0.evaluationData)

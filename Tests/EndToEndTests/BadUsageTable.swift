@@ -57,6 +57,20 @@ extension BadInput {
         BadInput("no output", .wrongUse, says: "--output", "missing") {
             $0.finetune(without: "--output")
         },
+        BadInput("a problem of a language model", .wrongUse, says: "--problem", "causal") {
+            $0.finetune(
+                without: "--task", then: ["--task", "causal", "--problem", "regression"])
+        },
+        BadInput("an unknown problem", .wrongUse, says: "--problem", "multi-label", "'causal'") {
+            $0.finetune("--problem", "causal")
+        },
+        BadInput("a language model judged by labels", .wrongUse, says: "--monitor", "val-loss") {
+            $0.finetune(
+                without: "--task", then: ["--task", "causal", "--monitor", "val-accuracy"])
+        },
+        BadInput("an adapter on nothing", .wrongUse, says: "--init random", "--method full") {
+            $0.finetune("--init", "random")
+        },
         BadInput("an unknown task", .wrongUse, says: "--task", "classify", "'summarize'") {
             $0.finetune(without: "--task", then: ["--task", "summarize"])
         },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Entry points of attention and rotary embedding: which task takes which sequence and head.
 
+#include "attention/attention_tasks.h"
 #include "core/core.h"
 
 /// Elements that one task of the rotation takes, in whole rows.
@@ -12,7 +13,8 @@ typedef struct attention_call {
     const float *q, *k, *v, *o, *log_sums, *d_o;
     float *o_out, *log_sums_out, *dq, *dk, *dv;
     float *scratch;
-    size_t scratch_stride, group, query_tile;
+    size_t scratch_stride, group, query_tile, task_count;
+    attention_task *tasks;
 } attention_call;
 
 static bool is_valid(const cairn_attention_config *c) {
@@ -58,40 +60,87 @@ static cairn_attention_head head_of(const attention_call *call, size_t sequence,
     return head;
 }
 
-/// Tasks of a forward pass over one head: tiles of queries, sequence by sequence.
-static size_t query_tiles(const attention_call *call, size_t sequence) {
-    const uint32_t *offsets = call->config->query_offsets;
-    return cairn_tiles(offsets[sequence + 1] - offsets[sequence], call->query_tile);
+enum { FLOATS_PER_LINE = 16 };
+
+/// Asks for `width` numbers of each of the rows first ..< last; not where there is no array.
+static inline void fetch_rows(const float *x, size_t first, size_t last, size_t stride,
+                              size_t width, const int writes) {
+    if (!x) return;
+    for (x += first * stride; first < last; first++, x += stride)
+        for (size_t d = 0; d < width; d += FLOATS_PER_LINE) {
+            if (writes) {
+                __builtin_prefetch(x + d, 1);
+            } else {
+                __builtin_prefetch(x + d, 0);
+            }
+        }
+}
+
+/// Asks for the numbers of a head that is computed next; those that are written, to write them.
+///
+/// Heads lie side by side in a token, so the rows of one head are far apart, which is more than
+/// a processor foresees.
+static void fetch_head(const cairn_attention_head *head, const attention_task *task) {
+    const size_t first = task->first_query, last = task->last_query, keys = head->keys;
+    const size_t width = head->group * head->head_dim, depth = head->head_dim;
+    fetch_rows(head->q, first, last, head->query_stride, width, 0);
+    fetch_rows(head->o, first, last, head->query_stride, width, 0);
+    fetch_rows(head->d_o, first, last, head->query_stride, width, 0);
+    fetch_rows(head->o_out, first, last, head->query_stride, width, 1);
+    fetch_rows(head->dq, first, last, head->query_stride, width, 1);
+    fetch_rows(head->k, 0, keys, head->key_stride, depth, 0);
+    fetch_rows(head->v, 0, keys, head->key_stride, depth, 0);
+    fetch_rows(head->dk, 0, keys, head->key_stride, depth, 1);
+    fetch_rows(head->dv, 0, keys, head->key_stride, depth, 1);
+}
+
+/// Runs a task head by head; `forward` or else backward.
+static void run_heads(const attention_call *call, const attention_task *task, size_t worker,
+                      bool forward) {
+    float *scratch = call->scratch + worker * call->scratch_stride;
+    cairn_attention_head head = head_of(call, task->sequence, task->first_head);
+    for (size_t h = task->first_head; h < task->last_head; h++) {
+        cairn_attention_head next = head;
+        if (h + 1 < task->last_head) {
+            next = head_of(call, task->sequence, h + 1);
+            fetch_head(&next, task);
+        }
+        if (forward) {
+            call->kernels->forward(&head, task->first_query, task->last_query, scratch);
+        } else {
+            call->kernels->backward(&head, call->query_tile, scratch);
+        }
+        head = next;
+    }
 }
 
 static void forward_task(const void *arguments, size_t tile, size_t worker) {
     const attention_call *call = arguments;
-    const size_t kv_head = tile % call->config->kv_heads;
-    size_t index = tile / call->config->kv_heads, sequence = 0;
-    for (; index >= query_tiles(call, sequence); sequence++) index -= query_tiles(call, sequence);
-    const cairn_attention_head head = head_of(call, sequence, kv_head);
-    const cairn_range r = cairn_tile(head.queries, call->query_tile, index);
-    call->kernels->forward(&head, r.begin, r.end, call->scratch + worker * call->scratch_stride);
+    run_heads(call, &call->tasks[tile], worker, true);
 }
 
 static void backward_task(const void *arguments, size_t tile, size_t worker) {
     const attention_call *call = arguments;
-    const size_t kv_heads = call->config->kv_heads;
-    const cairn_attention_head head = head_of(call, tile / kv_heads, tile % kv_heads);
-    call->kernels->backward(&head, call->query_tile,
-                            call->scratch + worker * call->scratch_stride);
+    run_heads(call, &call->tasks[tile], worker, false);
 }
 
-/// Fills in what both passes need; false when the scratch memory cannot grow.
-static bool prepare(cairn_context *context, attention_call *call) {
+/// Fills in what both passes need, tasks of `tile` queries among it; false when the scratch memory
+/// cannot grow.
+static bool prepare(cairn_context *context, attention_call *call, size_t tile) {
     const cairn_attention_config *c = call->config;
     call->kernels = context->kernels->attention;
     call->group = c->heads / c->kv_heads;
     call->query_tile = cairn_attention_query_tile(call->group);
     call->scratch_stride = (cairn_attention_scratch(call->group, c->head_dim) + 15) / 16 * 16;
-    call->scratch = cairn_scratch(
-        context, cairn_context_threads(context) * call->scratch_stride * sizeof(float));
-    return call->scratch;
+    call->task_count = attention_task_count(c, tile);
+    const size_t floats = cairn_context_threads(context) * call->scratch_stride;
+    char *scratch = cairn_scratch(
+        context, floats * sizeof(float) + call->task_count * sizeof(attention_task));
+    if (!scratch) return false;
+    call->scratch = (float *)scratch;
+    call->tasks = (attention_task *)(scratch + floats * sizeof(float));
+    attention_list(c, tile, call->tasks);
+    return true;
 }
 
 cairn_status cairn_attention_forward(cairn_context *context, const cairn_attention_config *config,
@@ -100,10 +149,9 @@ cairn_status cairn_attention_forward(cairn_context *context, const cairn_attenti
     if (!is_valid(config)) return CAIRN_STATUS_INVALID_ARGUMENT;
     attention_call call = {.config = config, .q = q, .k = k, .v = v, .o_out = o,
                            .log_sums_out = log_sums};
-    if (!prepare(context, &call)) return CAIRN_STATUS_OUT_OF_MEMORY;
-    size_t tiles = 0;
-    for (size_t i = 0; i < config->sequence_count; i++) tiles += query_tiles(&call, i);
-    cairn_parallel(context, tiles * config->kv_heads, forward_task, &call);
+    const size_t tile = cairn_attention_query_tile(config->heads / config->kv_heads);
+    if (!prepare(context, &call, tile)) return CAIRN_STATUS_OUT_OF_MEMORY;
+    cairn_parallel(context, call.task_count, forward_task, &call);
     return CAIRN_STATUS_OK;
 }
 
@@ -114,8 +162,9 @@ cairn_status cairn_attention_backward(cairn_context *context, const cairn_attent
     if (!is_valid(config)) return CAIRN_STATUS_INVALID_ARGUMENT;
     attention_call call = {.config = config, .q = q, .k = k, .v = v, .o = o,
                            .log_sums = log_sums, .d_o = d_o, .dq = dq, .dk = dk, .dv = dv};
-    if (!prepare(context, &call)) return CAIRN_STATUS_OUT_OF_MEMORY;
-    cairn_parallel(context, config->sequence_count * config->kv_heads, backward_task, &call);
+    // All queries in one task: dk and dv sum over them in order.
+    if (!prepare(context, &call, SIZE_MAX)) return CAIRN_STATUS_OUT_OF_MEMORY;
+    cairn_parallel(context, call.task_count, backward_task, &call);
     return CAIRN_STATUS_OK;
 }
 

@@ -4,170 +4,180 @@
 #include "attention/multiply_body.h"
 #include "attention/tile_body.h"
 
-/// From scores to weights exp(s - m), for one row and the tile's keys in `range`.
+/// Rows that are worked on at a time, first ..< last, and the keys of a tile of keys that they see:
+/// any of them, and all of them.
+typedef struct panel {
+    size_t first, last;
+    key_range any, all;
+} panel;
+
+CAIRN_INLINE panel make_panel(const cairn_attention_head *head, const attention_tile *tile,
+                              size_t first, key_range keys) {
+    const size_t wide = first + VECTORS * LANES;
+    panel p = {.first = first, .last = wide < tile->padded ? wide : tile->padded};
+    p.any = intersect(seen_keys(head, tile, p.first, p.last, false), keys);
+    p.all = intersect(seen_keys(head, tile, p.first, p.last, true), p.any);
+    return p;
+}
+
+/// All-ones in the rows of a vector that see key j.
+CAIRN_INLINE v16i rows_that_see(const attention_tile *tile, size_t row, size_t j) {
+    const v16i key = (v16i)((int32_t)j);
+    return (v16i_load(tile->low + row) <= key) & (key < v16i_load(tile->high + row));
+}
+
+/// products[j, i] = keys[j] . row i, for the keys that any row of the panel sees.
+static void multiply_keys(const cairn_attention_head *head, const attention_tile *tile, panel p,
+                          size_t first, const float *keys, const float *rows, float *products) {
+    const small_product product = {
+        .rows = p.any.last - p.any.first, .depth = head->head_dim,
+        .a = {keys + p.any.first * head->key_stride, head->key_stride, 1},
+        .b = rows, .b_stride = tile->padded,
+        .c = products + (p.any.first - first) * tile->padded, .c_stride = tile->padded};
+    multiply_small(&product, p.first, p.last);
+}
+
+/// out[d, i] += sum over the keys j that row i sees, ascending, of weights[j, i] source[j, d].
+///
+/// Keys that a row does not see are not multiplied by 0: a NaN there is none of its business.
+static void add_weighted_keys(const cairn_attention_head *head, const attention_tile *tile,
+                              panel p, size_t first, const float *weights, const float *source,
+                              float *out) {
+    const size_t ends[] = {p.any.first, p.all.first, p.all.last, p.any.last};
+    for (size_t part = 0; part < 3; part++) {
+        const size_t begin = ends[part], end = ends[part + 1];
+        if (begin >= end) continue;
+        const small_product product = {
+            .rows = head->head_dim, .depth = end - begin,
+            .a = {source + begin * head->key_stride, 1, head->key_stride},
+            .b = weights + (begin - first) * tile->padded, .b_stride = tile->padded,
+            .accumulate = true, .c = out, .c_stride = tile->padded,
+            .low = part == 1 ? NULL : tile->low, .high = part == 1 ? NULL : tile->high,
+            .first_step = begin};
+        multiply_small(&product, p.first, p.last);
+    }
+}
+
+/// From scores to weights exp(s - m), for one vector of rows and the keys of its panel.
 ///
 /// The running maximum m grows to that of the tile; sum and output so far shrink by exp(m - m').
-static void soften_row(const attention_tile *tile, size_t row, cairn_range range, float scale) {
-    float *s = tile->scores + row * KEYS, *partial = tile->partial + row * LANES;
-    const v16 none = v16_set(-__builtin_inff());
-    v16 largest = v16_set(tile->maxima[row]);
-    const size_t begin = range.begin / LANES * LANES;
-    for (size_t j = begin; j < range.end; j += LANES) {
-        const v16 score =
-            v16_select(lanes_in_range(range, j), v16_load(s + j) * v16_set(scale), none);
-        largest = v16_max(largest, score);
-        v16_store(s + j, score);
+CAIRN_INLINE void soften_rows(const cairn_attention_head *head, const attention_tile *tile,
+                              panel p, size_t row, size_t first, bool is_first) {
+    const v16 none = v16_set(-__builtin_inff()), scale = v16_set(head->scale);
+    float *s = tile->scores + row;
+    const v16 before = v16_load(tile->maxima + row);
+    v16 maximum = before;
+    for (size_t j = p.any.first; j < p.any.last; j++) {
+        float *at = s + (j - first) * tile->padded;
+        v16 score = v16_load(at) * scale;
+        if (j < p.all.first || j >= p.all.last)
+            score = v16_select(rows_that_see(tile, row, j), score, none);
+        maximum = v16_max(maximum, score);
+        v16_store(at, score);
     }
-    const float before = tile->maxima[row], maximum = v16_largest(largest);
-    v16 sum = v16_load(partial);
-    if (maximum != before) {
-        const v16 shrink = v16_exp_bounded(v16_set(before - maximum));
-        float *out = tile->out + row * tile->width;
-        sum *= shrink;
-        for (size_t j = 0; j < tile->width; j += LANES)
-            v16_store(out + j, v16_load(out + j) * shrink);
+    v16 sum = v16_zero();
+    if (!is_first) {
+        // Rows that have seen no key yet have nothing to shrink: -inf - -inf is no number.
+        const v16 shrink = v16_select(maximum == none, v16_set(1),
+                                      v16_exp_bounded(before - maximum));
+        sum = v16_load(tile->sums + row) * shrink;
+        for (size_t d = 0; d < head->head_dim; d++) {
+            float *out = tile->out + d * tile->padded + row;
+            v16_store(out, v16_load(out) * shrink);
+        }
     }
-    for (size_t j = begin; j < range.end; j += LANES) {
-        const v16 weight = v16_exp_bounded(v16_load(s + j) - v16_set(maximum));
-        const v16 seen = (v16)(lanes_in_range(range, j) & (v16i)weight);
-        sum += seen;
-        v16_store(s + j, seen);
+    for (size_t j = p.any.first; j < p.any.last; j++) {
+        float *at = s + (j - first) * tile->padded;
+        v16 weight = v16_exp_bounded(v16_load(at) - maximum);
+        if (j < p.all.first || j >= p.all.last)
+            weight = (v16)(rows_that_see(tile, row, j) & (v16i)weight);
+        sum += weight;
+        v16_store(at, weight);
     }
-    tile->maxima[row] = maximum;
-    v16_store(partial, sum);
+    v16_store(tile->maxima + row, maximum);
+    v16_store(tile->sums + row, sum);
 }
 
 /// Divides by the sums and writes the logarithms; rows that saw no key give 0 and -inf.
 static void finish_rows(const cairn_attention_head *head, size_t begin,
                         const attention_tile *tile) {
-    for (size_t i = 0; i < tile->rows; i++) {
-        const float sum = v16_sum(v16_load(tile->partial + i * LANES));
-        const v16 inverse = v16_set(sum == 0 ? 0 : 1 / sum);
-        float *out = tile->out + i * tile->width;
-        tile->sums[i] = sum;
-        for (size_t j = 0; j < tile->width; j += LANES)
-            v16_store(out + j, v16_load(out + j) * inverse);
+    for (size_t i = 0; i < tile->padded; i += LANES) {
+        const v16 sum = v16_load(tile->sums + i), zero = v16_zero();
+        const v16 inverse = v16_select(sum == zero, zero, v16_set(1) / sum);
+        for (size_t d = 0; d < head->head_dim; d++) {
+            float *out = tile->out + d * tile->padded + i;
+            v16_store(out, v16_load(out) * inverse);
+        }
+        v16_store(tile->log_sums + i, v16_load(tile->maxima + i) + v16_log(sum));
     }
-    for (size_t i = 0; i < tile->rows; i += LANES)
-        v16_store(tile->log_sums + i,
-                  v16_load(tile->maxima + i) + v16_log(v16_load(tile->sums + i)));
-    for (size_t i = 0; i < tile->rows; i++)
-        head->log_sums_out[(begin + i / head->group) * head->sum_stride + i % head->group] =
-            tile->log_sums[i];
-    unpack_rows(head, begin, tile, tile->out, head->o_out);
+    unpack_columns(head, tile, tile->out, head->o_out);
+    float *log_sums = head->log_sums_out + begin * head->sum_stride;
+    for (size_t i = 0; i < tile->rows; log_sums += head->sum_stride)
+        for (size_t h = 0; h < head->group; h++, i++) log_sums[h] = tile->log_sums[i];
 }
 
 static void attention_forward(const cairn_attention_head *head, size_t begin, size_t end,
                               float *scratch) {
     attention_tile tile = make_tile(head, scratch);
-    set_ranges(head, begin, end, &tile);
-    pack_rows(head, begin, &tile, head->q, tile.q);
-    clear_vectors(tile.out, tile.rows * tile.width);
-    clear_vectors(tile.partial, tile.rows * LANES);
-    for (size_t i = 0; i < tile.rows; i++) tile.maxima[i] = -__builtin_inff();
-    for (size_t i = tile.rows; i % LANES != 0; i++) tile.maxima[i] = tile.sums[i] = 0;
+    set_rows(head, begin, end, &tile);
+    pack_columns(head, &tile, head->q, tile.q);
+    clear_floats(tile.out, head->head_dim * tile.padded);
+    clear_floats(tile.sums, tile.padded);
+    for (size_t i = 0; i < tile.padded; i++) tile.maxima[i] = -__builtin_inff();
 
-    for (size_t first = tile.first_key / KEYS * KEYS; first < tile.last_key; first += KEYS) {
-        const size_t count = tile.last_key - first < KEYS ? tile.last_key - first : KEYS;
-        transpose_keys(head, count, head->k + first * head->key_stride, tile.keys);
-        multiply_keys(head, &tile, first, count, tile.q, tile.keys, tile.scores);
-        for (size_t i = 0; i < tile.rows; i++) {
-            const cairn_range range = row_range(&tile, i, first, count);
-            if (range.begin < range.end) soften_row(&tile, i, range, head->scale);
+    const key_range seen = seen_keys(head, &tile, 0, tile.padded, false);
+    for (size_t first = seen.first / KEYS * KEYS; first < seen.last; first += KEYS)
+        for (size_t row = 0; row < tile.padded; row += VECTORS * LANES) {
+            const panel p = make_panel(head, &tile, row, (key_range){first, first + KEYS});
+            if (p.any.first == p.any.last) continue;
+            multiply_keys(head, &tile, p, first, head->k, tile.q, tile.scores);
+            for (size_t i = p.first; i < p.last; i += LANES)
+                soften_rows(head, &tile, p, i, first, first == seen.first / KEYS * KEYS);
+            add_weighted_keys(head, &tile, p, first, tile.scores, head->v, tile.out);
         }
-        add_weighted_keys(head, &tile, first, count, tile.scores,
-                          head->v + first * head->key_stride, tile.out);
-    }
     finish_rows(head, begin, &tile);
 }
 
 /// delta = sum over d of d_o o of each row: the part of ds that the softmax takes back.
 static void load_gradients(const cairn_attention_head *head, size_t begin,
                            const attention_tile *tile) {
-    pack_rows(head, begin, tile, head->d_o, tile->gradient);
-    pack_rows(head, begin, tile, head->o, tile->out);
-    for (size_t i = 0; i < tile->rows; i++) {
-        v16 sum = v16_zero();
-        for (size_t j = 0; j < tile->width; j += LANES)
-            sum = v16_fma(v16_load(tile->gradient + i * tile->width + j),
-                          v16_load(tile->out + i * tile->width + j), sum);
-        tile->deltas[i] = v16_sum(sum);
-        tile->log_sums[i] =
-            head->log_sums[(begin + i / head->group) * head->sum_stride + i % head->group];
+    const float *log_sums = head->log_sums + begin * head->sum_stride;
+    for (size_t i = 0; i < tile->rows; log_sums += head->sum_stride)
+        for (size_t h = 0; h < head->group; h++, i++) {
+            const float *d_o = head->d_o + tile->offsets[i], *o = head->o + tile->offsets[i];
+            v16 sum = v16_zero();
+            for (size_t j = 0; j < head->head_dim; j += LANES)
+                sum = v16_fma(v16_load_some(d_o + j, head->head_dim - j),
+                              v16_load_some(o + j, head->head_dim - j), sum);
+            tile->deltas[i] = v16_sum(sum);
+            tile->log_sums[i] = log_sums[h];
+        }
+    for (size_t i = tile->rows; i < tile->padded; i++) {
+        tile->deltas[i] = tile->deltas[i - 1];
+        tile->log_sums[i] = tile->log_sums[i - 1];
     }
 }
 
 /// From s and d_o v^T to p = exp(s - log_sum) and ds = scale p (d_o v^T - delta); 0 if not seen.
-static void differentiate_row(const attention_tile *tile, size_t row, cairn_range range,
-                              size_t count, float scale) {
-    float *s = tile->scores + row * KEYS, *d = tile->slopes + row * KEYS;
-    const v16 log_sum = v16_set(tile->log_sums[row]), delta = v16_set(tile->deltas[row]);
-    for (size_t j = 0; j < count; j += LANES) {
-        const v16i seen = lanes_in_range(range, j);
-        if (j + LANES <= range.begin || j >= range.end) {
-            v16_store(s + j, v16_zero());
-            v16_store(d + j, v16_zero());
-            continue;
+CAIRN_INLINE void differentiate_rows(const cairn_attention_head *head, const attention_tile *tile,
+                                     panel p, size_t row, key_range keys) {
+    const v16 log_sum = v16_load(tile->log_sums + row), delta = v16_load(tile->deltas + row);
+    const v16 scale = v16_set(head->scale);
+    float *s = tile->scores + row, *d = tile->slopes + row;
+    for (size_t j = keys.first; j < keys.last; j++, s += tile->padded, d += tile->padded) {
+        v16 weight = v16_zero(), slope = v16_zero();
+        if (j >= p.any.first && j < p.any.last) {
+            weight = v16_exp_bounded(v16_load(s) * scale - log_sum);
+            slope = (v16_load(d) - delta) * weight * scale;
+            if (j < p.all.first || j >= p.all.last) {
+                const v16i seen = rows_that_see(tile, row, j);
+                weight = (v16)(seen & (v16i)weight);
+                slope = (v16)(seen & (v16i)slope);
+            }
         }
-        const v16 p = v16_exp_bounded(v16_load(s + j) * v16_set(scale) - log_sum);
-        const v16 slope = (v16_load(d + j) - delta) * p * v16_set(scale);
-        v16_store(s + j, (v16)(seen & (v16i)p));
-        v16_store(d + j, (v16)(seen & (v16i)slope));
+        v16_store(s, weight);
+        v16_store(d, slope);
     }
 }
 
-/// One tile of queries against one tile of keys: adds to dq of the tile, and to dk and dv.
-static void backward_tile(const cairn_attention_head *head, const attention_tile *tile,
-                          size_t first, size_t count) {
-    const size_t offset = first * head->key_stride;
-    transpose_keys(head, count, head->k + offset, tile->keys);
-    transpose_keys(head, count, head->v + offset, tile->values);
-    multiply_keys(head, tile, first, count, tile->q, tile->keys, tile->scores);
-    multiply_keys(head, tile, first, count, tile->gradient, tile->values, tile->slopes);
-    for (size_t i = 0; i < tile->rows; i++)
-        differentiate_row(tile, i, row_range(tile, i, first, count), count, head->scale);
-    add_weighted_keys(head, tile, first, count, tile->slopes, head->k + offset, tile->out);
-    add_weighted_rows(head, tile, first, count, tile->scores, tile->gradient, head->dv + offset);
-    add_weighted_rows(head, tile, first, count, tile->slopes, tile->q, head->dk + offset);
-}
-
-static void attention_backward(const cairn_attention_head *head, size_t query_tile,
-                               float *scratch) {
-    attention_tile tile = make_tile(head, scratch);
-    for (size_t j = 0; j < head->keys; j++) {
-        memset(head->dk + j * head->key_stride, 0, head->head_dim * sizeof(float));
-        memset(head->dv + j * head->key_stride, 0, head->head_dim * sizeof(float));
-    }
-    for (size_t begin = 0; begin < head->queries; begin += query_tile) {
-        const size_t left = head->queries - begin;
-        set_ranges(head, begin, begin + (left < query_tile ? left : query_tile), &tile);
-        pack_rows(head, begin, &tile, head->q, tile.q);
-        load_gradients(head, begin, &tile);
-        clear_vectors(tile.out, tile.rows * tile.width);
-        for (size_t first = tile.first_key / KEYS * KEYS; first < tile.last_key; first += KEYS)
-            backward_tile(head, &tile, first,
-                          tile.last_key - first < KEYS ? tile.last_key - first : KEYS);
-        unpack_rows(head, begin, &tile, tile.out, head->dq);
-    }
-}
-
-static void rope(size_t rows, size_t heads, size_t half, const uint32_t *positions,
-                 const float *cosine, const float *sine, bool inverse, const float *x, float *y) {
-    for (size_t i = 0; i < rows * heads; i++, x += 2 * half, y += 2 * half) {
-        const size_t angle = (size_t)positions[i / heads] * half;
-        for (size_t j = 0; j < half; j += LANES) {
-            const size_t left = half - j;
-            const v16 c = v16_load_some(cosine + angle + j, left);
-            const v16 turn = v16_load_some(sine + angle + j, left), s = inverse ? -turn : turn;
-            const v16 a = v16_load_some(x + j, left), b = v16_load_some(x + half + j, left);
-            v16_store_some(y + j, v16_fma(a, c, -(b * s)), left);
-            v16_store_some(y + half + j, v16_fma(b, c, a * s), left);
-        }
-    }
-}
-
-static const cairn_attention_kernels attention_kernels = {
-    .forward = attention_forward,
-    .backward = attention_backward,
-    .rope = rope,
-};
+#include "attention/backward_body.h"

@@ -8,7 +8,7 @@
 
 /// Keys of a tile, and rows that a tile of queries has at most (unless one query has more heads).
 /// A row is one query of one head; rows are ordered by query, then by head.
-enum { CAIRN_ATTENTION_KEYS = 64, CAIRN_ATTENTION_ROWS = 64 };
+enum { CAIRN_ATTENTION_KEYS = 64, CAIRN_ATTENTION_ROWS = 96 };
 
 /// One sequence and one head of keys and values; pointers stand at its first element.
 typedef struct cairn_attention_head {
@@ -40,13 +40,15 @@ static inline size_t cairn_attention_query_tile(size_t group) {
     return group < CAIRN_ATTENTION_ROWS ? CAIRN_ATTENTION_ROWS / group : 1;
 }
 
-/// Floats that a task of either pass needs: rows of q, o or d_o, dq; scores twice; k and v
-/// transposed; six numbers per row and a vector of partial sums.
+/// Rows of a tile, filled up to whole vectors.
+static inline size_t cairn_attention_padded_rows(size_t group) {
+    return (cairn_attention_query_tile(group) * group + 15) / 16 * 16;
+}
+
+/// Floats that a task of either pass needs: q, o or dq, and d_o by column, q and d_o by row; scores
+/// twice; six numbers and an offset of two words per row.
 static inline size_t cairn_attention_scratch(size_t group, size_t head_dim) {
-    const size_t rows = cairn_attention_query_tile(group) * group;
-    const size_t padded_rows = (rows + 15) / 16 * 16, width = (head_dim + 15) / 16 * 16;
-    return padded_rows * (3 * width + 2 * CAIRN_ATTENTION_KEYS + 6 + 16)
-        + 2 * width * CAIRN_ATTENTION_KEYS;
+    return cairn_attention_padded_rows(group) * (5 * head_dim + 2 * CAIRN_ATTENTION_KEYS + 8);
 }
 
 #endif

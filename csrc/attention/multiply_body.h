@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Small products for attention: six rows by sixteen columns in registers.
+/// Small products for attention: a block of rows by one or two vectors of columns in registers.
 
-enum { BLOCK = 6 };
+// One accumulator per row and vector. AVX-512 and NEON have 32 registers: 16 accumulators hide the
+// latency of two multiply-add units, and each load of a number serves two of them. AVX2 has 16 of
+// half a vector: six rows leave room for a row of b and a number of a.
+#if defined(CAIRN_BUILD_AVX512)
+enum { BLOCK = 8, VECTORS = 2 };
+#else
+enum { BLOCK = 6, VECTORS = 1 };
+#endif
 
 /// Where the left operand of a product lies: element (i, k) is data[i * row + k * column].
 typedef struct left_operand {
@@ -9,50 +16,120 @@ typedef struct left_operand {
     size_t row, column;
 } left_operand;
 
-/// c <- a b, or c + a b: each element one chain of fused multiply-adds, k ascending.
-///
-/// a is [rows, depth], b [depth, 16 or what is left of it], c [rows, the same]. rows <= BLOCK.
-CAIRN_INLINE void multiply_block(const size_t rows, size_t depth, left_operand a, const float *b,
-                                 size_t b_stride, size_t left, bool accumulate, float *c,
-                                 size_t c_stride) {
-    v16 acc[BLOCK];
+/// A product of a few columns: c <- a b, or c + a b; a [rows, depth], b [depth, columns].
+typedef struct small_product {
+    size_t rows, depth;
+    left_operand a;
+    const float *b;
+    size_t b_stride;
+    bool accumulate;
+    float *c;
+    size_t c_stride;
+    /// With both: step k goes only into the columns whose low <= first_step + k < high.
+    const int32_t *low, *high;
+    size_t first_step;
+} small_product;
+
+CAIRN_INLINE v16i v16i_load(const int32_t *p) {
+    typedef int32_t v16i_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+    return *(const v16i_unaligned *)p;
+}
+
+/// Rows first ..< first + rows: each element one chain of fused multiply-adds, k ascending.
+CAIRN_INLINE void multiply_block(const small_product *p, size_t first, size_t column,
+                                 const size_t rows, const size_t vectors, const bool masked) {
+    v16 acc[BLOCK][VECTORS];
+    const float *a = p->a.data + first * p->a.row, *b = p->b + column;
+    float *c = p->c + first * p->c_stride + column;
     for (size_t i = 0; i < rows; i++)
-        acc[i] = accumulate ? v16_load_some(c + i * c_stride, left) : v16_zero();
-    for (size_t k = 0; k < depth; k++) {
-        const v16 row = v16_load_some(b + k * b_stride, left);
-        for (size_t i = 0; i < rows; i++)
-            acc[i] = v16_fma(v16_set(a.data[i * a.row + k * a.column]), row, acc[i]);
+        for (size_t v = 0; v < vectors; v++)
+            acc[i][v] = p->accumulate ? v16_load(c + i * p->c_stride + v * LANES) : v16_zero();
+    for (size_t k = 0; k < p->depth; k++, a += p->a.column, b += p->b_stride) {
+        v16 row[VECTORS];
+        v16i seen[VECTORS];
+        for (size_t v = 0; v < vectors; v++) {
+            row[v] = v16_load(b + v * LANES);
+            const v16i step = (v16i)((int32_t)(p->first_step + k));
+            if (masked)
+                seen[v] = (v16i_load(p->low + column + v * LANES) <= step)
+                    & (step < v16i_load(p->high + column + v * LANES));
+        }
+        for (size_t i = 0; i < rows; i++) {
+            const v16 number = v16_set(a[i * p->a.row]);
+            for (size_t v = 0; v < vectors; v++) {
+                const v16 sum = v16_fma(number, row[v], acc[i][v]);
+                acc[i][v] = masked ? v16_select(seen[v], sum, acc[i][v]) : sum;
+            }
+        }
     }
-    for (size_t i = 0; i < rows; i++) v16_store_some(c + i * c_stride, acc[i], left);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t v = 0; v < vectors; v++)
+            v16_store(c + i * p->c_stride + v * LANES, acc[i][v]);
 }
 
-/// multiply_block over all columns, with a constant number of rows.
-CAIRN_INLINE void multiply_columns(const size_t rows, size_t depth, left_operand a, const float *b,
-                                   size_t b_stride, size_t width, bool accumulate, float *c,
-                                   size_t c_stride) {
-    size_t j = 0;
-    for (; j + LANES <= width; j += LANES)
-        multiply_block(rows, depth, a, b + j, b_stride, LANES, accumulate, c + j, c_stride);
-    if (j < width)
-        multiply_block(rows, depth, a, b + j, b_stride, width - j, accumulate, c + j, c_stride);
-}
-
-/// c <- a b, or c + a b, for at most BLOCK rows.
-static void multiply_rows(size_t rows, size_t depth, left_operand a, const float *b,
-                          size_t b_stride, size_t width, bool accumulate, float *c,
-                          size_t c_stride) {
-    switch (rows) {
+/// One or two vectors of columns, all rows.
+CAIRN_INLINE void multiply_columns(const small_product *p, size_t column, const size_t vectors,
+                                   const bool masked) {
+    size_t i = 0;
+    for (; i + BLOCK <= p->rows; i += BLOCK)
+        multiply_block(p, i, column, BLOCK, vectors, masked);
+    if (i + BLOCK / 2 <= p->rows) {
+        multiply_block(p, i, column, BLOCK / 2, vectors, masked);
+        i += BLOCK / 2;
+    }
+    switch (p->rows - i) {
     case 1:
-        return multiply_columns(1, depth, a, b, b_stride, width, accumulate, c, c_stride);
+        return multiply_block(p, i, column, 1, vectors, masked);
     case 2:
-        return multiply_columns(2, depth, a, b, b_stride, width, accumulate, c, c_stride);
+        return multiply_block(p, i, column, 2, vectors, masked);
     case 3:
-        return multiply_columns(3, depth, a, b, b_stride, width, accumulate, c, c_stride);
-    case 4:
-        return multiply_columns(4, depth, a, b, b_stride, width, accumulate, c, c_stride);
-    case 5:
-        return multiply_columns(5, depth, a, b, b_stride, width, accumulate, c, c_stride);
-    default:
-        return multiply_columns(BLOCK, depth, a, b, b_stride, width, accumulate, c, c_stride);
+        return multiply_block(p, i, column, 3, vectors, masked);
     }
+}
+
+static void multiply_vector(const small_product *p, size_t column) {
+    multiply_columns(p, column, 1, false);
+}
+
+static void multiply_vectors(const small_product *p, size_t column) {
+    multiply_columns(p, column, VECTORS, false);
+}
+
+static void multiply_vector_masked(const small_product *p, size_t column) {
+    multiply_columns(p, column, 1, true);
+}
+
+static void multiply_vectors_masked(const small_product *p, size_t column) {
+    multiply_columns(p, column, VECTORS, true);
+}
+
+/// Columns first ..< last, whole vectors.
+static void multiply_small(const small_product *p, size_t first, size_t last) {
+    size_t j = first;
+    for (; j + VECTORS * LANES <= last; j += VECTORS * LANES) {
+        if (p->low) {
+            multiply_vectors_masked(p, j);
+        } else {
+            multiply_vectors(p, j);
+        }
+    }
+    for (; j < last; j += LANES) {
+        if (p->low) {
+            multiply_vector_masked(p, j);
+        } else {
+            multiply_vector(p, j);
+        }
+    }
+}
+
+/// Columns first ..< last, fewer than a vector.
+static void multiply_tail(const small_product *p, size_t first, size_t last) {
+    for (size_t i = 0; i < p->rows; i++)
+        for (size_t j = first; j < last; j++) {
+            const float *a = p->a.data + i * p->a.row, *b = p->b + j;
+            float *c = p->c + i * p->c_stride + j, sum = p->accumulate ? *c : 0;
+            for (size_t k = 0; k < p->depth; k++)
+                sum = fma1(a[k * p->a.column], b[k * p->b_stride], sum);
+            *c = sum;
+        }
 }

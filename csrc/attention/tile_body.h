@@ -1,98 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Tiles of queries and keys: which rows see which keys, packing, scores.
+/// A tile of query rows: packed column by column, and which keys its rows see.
+///
+/// A row is one query of one head. Rows lie side by side in vectors, so the maximum, the sum and
+/// the exponentials of sixteen rows need no sum over lanes, and keys and values are read where they
+/// are, a number at a time. Rows that fill up the last vector repeat the last row; what comes of
+/// them is never written.
 
 enum { KEYS = CAIRN_ATTENTION_KEYS };
 
-/// Whole vectors that hold `count` keys.
-CAIRN_INLINE size_t padded_keys(size_t count) { return (count + LANES - 1) / LANES * LANES; }
+/// Keys first ..< last, in tiles counted from the start of the sequence.
+typedef struct key_range {
+    size_t first, last;
+} key_range;
 
 /// Scratch memory of a task, and the tile of rows in it.
 typedef struct attention_tile {
-    size_t rows, width;  ///< Rows (query, head), and head_dim rounded up to whole vectors.
-    size_t first_key, last_key;  ///< Keys that any row sees: first_key ..< last_key.
-    float *q, *out, *gradient;   ///< [rows, width]: q, o or dq, d_o.
-    float *scores, *slopes;      ///< [rows, KEYS]: s or p, ds.
-    float *keys, *values;        ///< [width, KEYS]: k and v of the tile, transposed.
-    float *maxima, *sums, *deltas, *log_sums;  ///< [rows]
-    uint32_t *low, *high;                      ///< [rows]: the keys that a row sees, low ..< high.
-    float *partial;                            ///< [rows, 16]: sums of exponentials, by lane.
+    size_t rows, padded;  ///< Rows of this tile, and that up to whole vectors.
+    float *q, *out, *gradient;  ///< [head_dim, padded]: q, o or dq, d_o.
+    float *scores, *slopes;     ///< [KEYS, padded]: s or p, ds.
+    float *q_rows, *gradient_rows;  ///< [padded, head_dim], where rows do not lie at one stride.
+    float *maxima, *sums, *deltas, *log_sums;  ///< [padded]
+    int32_t *low, *high;                       ///< [padded]: a row sees the keys low ..< high.
+    size_t *offsets;  ///< [padded]: where a row starts in q, from the head's first element.
 } attention_tile;
 
 static attention_tile make_tile(const cairn_attention_head *head, float *scratch) {
-    const size_t rows = cairn_attention_query_tile(head->group) * head->group;
-    const size_t padded = (rows + LANES - 1) / LANES * LANES;
-    const size_t width = (head->head_dim + LANES - 1) / LANES * LANES;
-    attention_tile tile = {.width = width};
-    tile.q = scratch, scratch += padded * width;
-    tile.out = scratch, scratch += padded * width;
-    tile.gradient = scratch, scratch += padded * width;
-    tile.scores = scratch, scratch += padded * KEYS;
-    tile.slopes = scratch, scratch += padded * KEYS;
-    tile.keys = scratch, scratch += width * KEYS;
-    tile.values = scratch, scratch += width * KEYS;
-    tile.partial = scratch, scratch += padded * LANES;
-    tile.maxima = scratch, scratch += padded;
-    tile.sums = scratch, scratch += padded;
-    tile.deltas = scratch, scratch += padded;
-    tile.log_sums = scratch, scratch += padded;
-    tile.low = (uint32_t *)scratch, scratch += padded;
-    tile.high = (uint32_t *)scratch;
+    const size_t stride = cairn_attention_padded_rows(head->group), depth = head->head_dim;
+    attention_tile tile = {0};
+    tile.q = scratch, scratch += depth * stride;
+    tile.out = scratch, scratch += depth * stride;
+    tile.gradient = scratch, scratch += depth * stride;
+    tile.scores = scratch, scratch += KEYS * stride;
+    tile.slopes = scratch, scratch += KEYS * stride;
+    tile.maxima = scratch, scratch += stride;
+    tile.sums = scratch, scratch += stride;
+    tile.deltas = scratch, scratch += stride;
+    tile.log_sums = scratch, scratch += stride;
+    tile.low = (int32_t *)scratch, scratch += stride;
+    tile.high = (int32_t *)scratch, scratch += stride;
+    tile.offsets = (size_t *)scratch, scratch += 2 * stride;
+    tile.q_rows = scratch, scratch += depth * stride;
+    tile.gradient_rows = scratch;
     return tile;
 }
 
-/// Notes for each row which keys it sees, and for the tile which any does.
-static void set_ranges(const cairn_attention_head *head, size_t begin, size_t end,
-                       attention_tile *tile) {
-    tile->rows = (end - begin) * head->group;
-    tile->first_key = head->keys;
-    tile->last_key = 0;
-    for (size_t i = 0; i < tile->rows; i++) {
-        const size_t position = head->positions[begin + i / head->group];
+/// Notes for queries begin ..< end where each row lies and which keys it sees.
+static void set_rows(const cairn_attention_head *head, size_t begin, size_t end,
+                     attention_tile *tile) {
+    size_t row = 0;
+    for (size_t query = begin; query < end; query++) {
+        const size_t position = head->positions[query];
         size_t low = 0, high = head->keys;
         if (head->causal) {
             if (position < high) high = position + 1;
             if (head->window > 0 && position >= head->window) low = position + 1 - head->window;
             if (low > high) low = high;
         }
-        tile->low[i] = (uint32_t)low;
-        tile->high[i] = (uint32_t)high;
-        if (low < high && low < tile->first_key) tile->first_key = low;
-        if (low < high && high > tile->last_key) tile->last_key = high;
+        for (size_t h = 0; h < head->group; h++, row++) {
+            tile->low[row] = (int32_t)low;
+            tile->high[row] = (int32_t)high;
+            tile->offsets[row] = query * head->query_stride + h * head->head_dim;
+        }
+    }
+    tile->rows = row;
+    tile->padded = (row + LANES - 1) / LANES * LANES;
+    for (; row < tile->padded; row++) {
+        tile->low[row] = tile->low[row - 1];
+        tile->high[row] = tile->high[row - 1];
+        tile->offsets[row] = tile->offsets[row - 1];
     }
 }
 
-CAIRN_INLINE void clear_vectors(float *x, size_t count) {
-    for (size_t i = 0; i < count; i += LANES) v16_store(x + i, v16_zero());
-}
-
-/// Copies the rows of queries begin ..< begin + rows / group from [queries, heads * head_dim].
-static void pack_rows(const cairn_attention_head *head, size_t begin, const attention_tile *tile,
-                      const float *source, float *rows) {
-    for (size_t i = 0; i < tile->rows; i++) {
-        const float *row = source + (begin + i / head->group) * head->query_stride
-            + i % head->group * head->head_dim;
-        for (size_t j = 0; j < tile->width; j += LANES)
-            v16_store(rows + i * tile->width + j, v16_load_some(row + j, head->head_dim - j));
+/// The keys that any of the rows first ..< last sees, or with `all` that all of them see.
+static key_range seen_keys(const cairn_attention_head *head, const attention_tile *tile,
+                           size_t first, size_t last, bool all) {
+    if (!head->causal) return (key_range){0, head->keys};
+    int32_t low = tile->low[first], high = tile->high[first];
+    if (!all) {
+        // An empty range takes no part in the union.
+        low = INT32_MAX;
+        high = 0;
     }
-}
-
-/// The inverse of pack_rows.
-static void unpack_rows(const cairn_attention_head *head, size_t begin, const attention_tile *tile,
-                        const float *rows, float *destination) {
-    for (size_t i = 0; i < tile->rows; i++) {
-        float *row = destination + (begin + i / head->group) * head->query_stride
-            + i % head->group * head->head_dim;
-        for (size_t j = 0; j < tile->width; j += LANES)
-            v16_store_some(row + j, v16_load(rows + i * tile->width + j), head->head_dim - j);
+    for (size_t i = first; i < last; i++) {
+        const int32_t begin = tile->low[i], end = tile->high[i];
+        if (all) {
+            low = begin > low ? begin : low;
+            high = end < high ? end : high;
+        } else if (begin < end) {
+            low = begin < low ? begin : low;
+            high = end > high ? end : high;
+        }
     }
+    return low < high ? (key_range){(size_t)low, (size_t)high} : (key_range){0, 0};
 }
 
-/// Eight rows of eight floats and their transpose.
-CAIRN_INLINE void transpose_eight(const float *source, size_t stride, float *transposed) {
-    typedef float v8 __attribute__((ext_vector_type(8)));
-    typedef float v8_unaligned __attribute__((ext_vector_type(8), aligned(4)));
-    v8 r[8], pairs[8], quads[8];
-    for (size_t i = 0; i < 8; i++) r[i] = *(const v8_unaligned *)(source + i * stride);
+/// The part of a range that lies in another.
+CAIRN_INLINE key_range intersect(key_range a, key_range b) {
+    const size_t first = a.first > b.first ? a.first : b.first;
+    const size_t last = a.last < b.last ? a.last : b.last;
+    return first < last ? (key_range){first, last} : (key_range){b.first, b.first};
+}
+
+typedef float v8 __attribute__((ext_vector_type(8)));
+typedef float v8_unaligned __attribute__((ext_vector_type(8), aligned(4)));
+
+/// Eight vectors of eight, transposed in place.
+CAIRN_INLINE void transpose_eight(v8 r[8]) {
+    v8 pairs[8], quads[8];
     for (size_t i = 0; i < 4; i++) {
         const v8 a = r[2 * i], b = r[2 * i + 1];
         pairs[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
@@ -106,129 +120,66 @@ CAIRN_INLINE void transpose_eight(const float *source, size_t stride, float *tra
     }
     for (size_t i = 0; i < 4; i++) {
         const v8 a = quads[i], b = quads[i + 4];
-        *(v8_unaligned *)(transposed + i * KEYS) =
-            __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
-        *(v8_unaligned *)(transposed + (i + 4) * KEYS) =
-            __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        r[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+        r[i + 4] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
 
-/// transposed[d, j] = source[j, d], zeros for the keys that fill the last vector.
-static void transpose_keys(const cairn_attention_head *head, size_t count, const float *source,
-                           float *transposed) {
-    const size_t stride = head->key_stride, whole = head->head_dim / 8 * 8;
-    for (size_t j = 0; j < padded_keys(count); j += 8) {
-        if (j + 8 <= count)
-            for (size_t d = 0; d < whole; d += 8)
-                transpose_eight(source + j * stride + d, stride, transposed + d * KEYS + j);
-        for (size_t d = j + 8 <= count ? whole : 0; d < head->head_dim; d++)
-            for (size_t i = 0; i < 8; i++)
-                transposed[d * KEYS + j + i] =
-                    j + i < count ? source[(j + i) * stride + d] : 0;
+/// columns[d, i] = row i, element d of [queries, heads * head_dim].
+static void pack_columns(const cairn_attention_head *head, const attention_tile *tile,
+                         const float *source, float *columns) {
+    const size_t whole = head->head_dim / 8 * 8;
+    for (size_t i = 0; i < tile->padded; i += 8) {
+        for (size_t d = 0; d < whole; d += 8) {
+            v8 r[8];
+            for (size_t l = 0; l < 8; l++)
+                r[l] = *(const v8_unaligned *)(source + tile->offsets[i + l] + d);
+            transpose_eight(r);
+            for (size_t l = 0; l < 8; l++)
+                *(v8_unaligned *)(columns + (d + l) * tile->padded + i) = r[l];
+        }
+        for (size_t d = whole; d < head->head_dim; d++)
+            for (size_t l = 0; l < 8; l++)
+                columns[d * tile->padded + i + l] = source[tile->offsets[i + l] + d];
     }
 }
 
-/// The part of a row's keys that lies in the tile of keys at `first`, counted from there.
-CAIRN_INLINE cairn_range row_range(const attention_tile *tile, size_t row, size_t first,
-                                   size_t count) {
-    const size_t low = tile->low[row], high = tile->high[row];
-    const size_t begin = low > first ? low - first : 0;
-    const size_t end = high > first ? (high - first < count ? high - first : count) : 0;
-    return (cairn_range){begin < end ? begin : end, end};
-}
-
-/// All-ones in the lanes j ..< j + 16 that lie in a range.
-CAIRN_INLINE v16i lanes_in_range(cairn_range range, size_t j) {
-    typedef int32_t v16i_unaligned __attribute__((ext_vector_type(16), aligned(4)));
-    static const int32_t masks[3 * LANES] = {[LANES] = -1, -1, -1, -1, -1, -1, -1, -1,
-                                             -1,           -1, -1, -1, -1, -1, -1, -1};
-    const size_t skipped = range.begin > j ? range.begin - j : 0;
-    const size_t taken = range.end > j ? range.end - j : 0;
-    const int32_t *from = masks + LANES - (skipped < LANES ? skipped : LANES);
-    const int32_t *to = masks + 2 * LANES - (taken < LANES ? taken : LANES);
-    return *(const v16i_unaligned *)from & *(const v16i_unaligned *)to;
-}
-
-/// products[i, j] = rows[i, .] . keys[., j] for the keys j that some row of a block sees.
-static void multiply_keys(const cairn_attention_head *head, const attention_tile *tile,
-                          size_t first, size_t count, const float *rows, const float *keys,
-                          float *products) {
-    for (size_t i = 0; i < tile->rows; i += BLOCK) {
-        const size_t left = tile->rows - i < BLOCK ? tile->rows - i : BLOCK;
-        size_t begin = count, end = 0;
-        for (size_t r = i; r < i + left; r++) {
-            const cairn_range range = row_range(tile, r, first, count);
-            if (range.begin < range.end && range.begin < begin) begin = range.begin;
-            if (range.begin < range.end && range.end > end) end = range.end;
+/// The inverse of pack_columns, for the rows that the tile really has.
+static void unpack_columns(const cairn_attention_head *head, const attention_tile *tile,
+                           const float *columns, float *destination) {
+    const size_t whole = head->head_dim / 8 * 8;
+    for (size_t i = 0; i < tile->rows; i += 8) {
+        const size_t left = tile->rows - i < 8 ? tile->rows - i : 8;
+        for (size_t d = 0; d < whole; d += 8) {
+            v8 r[8];
+            for (size_t l = 0; l < 8; l++)
+                r[l] = *(const v8_unaligned *)(columns + (d + l) * tile->padded + i);
+            transpose_eight(r);
+            for (size_t l = 0; l < left; l++)
+                *(v8_unaligned *)(destination + tile->offsets[i + l] + d) = r[l];
         }
-        if (begin >= end) continue;
-        begin = begin / LANES * LANES;
-        const left_operand a = {rows + i * tile->width, tile->width, 1};
-        multiply_rows(left, head->head_dim, a, keys + begin, KEYS, padded_keys(end) - begin, false,
-                      products + i * KEYS + begin, KEYS);
+        for (size_t d = whole; d < head->head_dim; d++)
+            for (size_t l = 0; l < left; l++)
+                destination[tile->offsets[i + l] + d] = columns[d * tile->padded + i + l];
     }
 }
 
-/// out[j, .] += sum over the rows i, ascending, of weights[i, j] rows[i, .].
-///
-/// Weights of what is not seen are 0; rows at either end that see no key of a block are left out.
-static void add_weighted_rows(const cairn_attention_head *head, const attention_tile *tile,
-                              size_t first, size_t count, const float *weights, const float *rows,
-                              float *out) {
-    for (size_t j = 0; j < count; j += BLOCK) {
-        const size_t keys = count - j < BLOCK ? count - j : BLOCK;
-        size_t begin = 0, end = tile->rows;
-        for (; begin < end; begin++) {
-            const cairn_range range = row_range(tile, begin, first, count);
-            if (range.begin < j + keys && range.end > j) break;
-        }
-        for (; end > begin; end--) {
-            const cairn_range range = row_range(tile, end - 1, first, count);
-            if (range.begin < j + keys && range.end > j) break;
-        }
-        const left_operand a = {weights + begin * KEYS + j, 1, KEYS};
-        multiply_rows(keys, end - begin, a, rows + begin * tile->width, tile->width,
-                      head->head_dim, true, out + j * head->key_stride, head->key_stride);
-    }
+/// Rows of the tile at one stride.
+typedef struct row_matrix {
+    const float *data;
+    size_t stride;
+} row_matrix;
+
+/// The rows where they are, or where heads share keys, copied to `rows`.
+static row_matrix pack_rows(const cairn_attention_head *head, const attention_tile *tile,
+                            const float *source, float *rows) {
+    if (head->group == 1) return (row_matrix){source + tile->offsets[0], head->query_stride};
+    for (size_t i = 0; i < tile->rows; i++)
+        memcpy(rows + i * head->head_dim, source + tile->offsets[i],
+               head->head_dim * sizeof(float));
+    return (row_matrix){rows, head->head_dim};
 }
 
-/// out[i, .] += sum over the keys j of row i, ascending, of weights[i, j] source[j, .].
-///
-/// Keys that a row does not see are not multiplied by 0: a NaN there is none of its business.
-static void add_weighted_keys(const cairn_attention_head *head, const attention_tile *tile,
-                              size_t first, size_t count, const float *weights,
-                              const float *source, float *out) {
-    for (size_t i = 0; i < tile->rows; i += BLOCK) {
-        const size_t rows = tile->rows - i < BLOCK ? tile->rows - i : BLOCK;
-        cairn_range all = {0, count}, each[BLOCK];
-        for (size_t r = 0; r < rows; r++) {
-            each[r] = row_range(tile, i + r, first, count);
-            if (each[r].begin > all.begin) all.begin = each[r].begin;
-            if (each[r].end < all.end) all.end = each[r].end;
-        }
-        if (all.begin > all.end) all.end = all.begin;
-        const left_operand a = {weights + i * KEYS, KEYS, 1};
-        float *c = out + i * tile->width;
-        for (size_t r = 0; r < rows; r++) {
-            const size_t end = each[r].end < all.begin ? each[r].end : all.begin;
-            const left_operand one = {a.data + r * KEYS + each[r].begin, KEYS, 1};
-            if (each[r].begin < end)
-                multiply_rows(1, end - each[r].begin, one,
-                              source + each[r].begin * head->key_stride, head->key_stride,
-                              head->head_dim, true, c + r * tile->width, tile->width);
-        }
-        if (all.begin < all.end) {
-            const left_operand joint = {a.data + all.begin, KEYS, 1};
-            multiply_rows(rows, all.end - all.begin, joint, source + all.begin * head->key_stride,
-                          head->key_stride, head->head_dim, true, c, tile->width);
-        }
-        for (size_t r = 0; r < rows; r++) {
-            const size_t begin = each[r].begin > all.end ? each[r].begin : all.end;
-            const left_operand one = {a.data + r * KEYS + begin, KEYS, 1};
-            if (begin < each[r].end)
-                multiply_rows(1, each[r].end - begin, one, source + begin * head->key_stride,
-                              head->key_stride, head->head_dim, true, c + r * tile->width,
-                              tile->width);
-        }
-    }
+CAIRN_INLINE void clear_floats(float *x, size_t count) {
+    for (size_t i = 0; i < count; i += LANES) v16_store_some(x + i, v16_zero(), count - i);
 }

@@ -8,8 +8,7 @@
 
 static void *cpu_allocate(cairn_context *context, size_t bytes) {
     (void)context;
-    if (bytes > SIZE_MAX - 63) return NULL;
-    return aligned_alloc(64, bytes > 0 ? (bytes + 63) / 64 * 64 : 64);
+    return cairn_memory(bytes);
 }
 
 static void cpu_release(cairn_context *context, void *memory) {
@@ -63,6 +62,7 @@ const cairn_backend cairn_backend_cpu = {
     .layer_norm_backward = cairn_layer_norm_backward,
     .layer_norm_weight_gradient = cairn_layer_norm_weight_gradient,
     .activation_forward = cairn_activation_forward,
+    .activation_slope = cairn_activation_slope,
     .activation_backward = cairn_activation_backward,
     .gated_forward = cairn_gated_forward,
     .gated_backward = cairn_gated_backward,

@@ -35,6 +35,12 @@ void cairn_parallel(cairn_context *context, size_t tiles, cairn_task task, const
 /// when it cannot grow. Grows only, so that a step of the same shapes allocates nothing.
 void *cairn_scratch(cairn_context *context, size_t bytes);
 
+/// Memory aligned to 64 bytes, not cleared; null when there is none. Freed with `free`.
+///
+/// What is large lies on huge pages where the system has them: rows of activations are far apart,
+/// and every small page among them costs a look-up.
+void *cairn_memory(size_t bytes);
+
 /// The kernels of an instruction set, or null when this machine lacks it.
 const cairn_kernels *cairn_kernels_for(cairn_isa isa);
 

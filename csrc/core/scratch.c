@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Scratch memory: one block per context that grows and never shrinks.
+/// Memory: blocks of buffers, and the scratch block of a context, which grows and never shrinks.
 
 #define _DEFAULT_SOURCE 1  // Strict C11 hides posix_memalign and madvise otherwise.
 
@@ -11,21 +11,32 @@
 #include <sys/mman.h>
 #endif
 
-// Blocks are whole huge pages, so that packed panels need few entries of the TLB.
-enum { PAGE = 2 << 20 };
+/// A huge page, and the size from which on a block is whole ones: at most a tenth is lost.
+enum { PAGE = 2 << 20, LEAST_PAGES = 10 };
 
-void *cairn_scratch(cairn_context *context, size_t bytes) {
-    if (bytes <= context->scratch_bytes) return context->scratch;
+static void *whole_pages(size_t bytes) {
     if (bytes > SIZE_MAX - PAGE) return NULL;
-
     const size_t size = (bytes + PAGE - 1) / PAGE * PAGE;
     void *memory = NULL;
     if (posix_memalign(&memory, PAGE, size) != 0) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     (void)madvise(memory, size, MADV_HUGEPAGE);  // Advice only: refused, the pages are small ones.
 #endif
+    return memory;
+}
+
+void *cairn_memory(size_t bytes) {
+    if (bytes >= (size_t)LEAST_PAGES * PAGE) return whole_pages(bytes);
+    return aligned_alloc(64, bytes > 0 ? (bytes + 63) / 64 * 64 : 64);
+}
+
+void *cairn_scratch(cairn_context *context, size_t bytes) {
+    if (bytes <= context->scratch_bytes) return context->scratch;
+    // Packed panels are read from end to end: few entries of the TLB, whatever their size.
+    void *memory = whole_pages(bytes);
+    if (!memory) return NULL;
     free(context->scratch);
     context->scratch = memory;
-    context->scratch_bytes = size;
+    context->scratch_bytes = (bytes + PAGE - 1) / PAGE * PAGE;
     return memory;
 }

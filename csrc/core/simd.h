@@ -51,7 +51,7 @@ CAIRN_INLINE v16 v16_abs(v16 x) { return __builtin_elementwise_abs(x); }
 
 /// Lane by lane: where `mask` (0 or -1) is set a, elsewhere b. Comparisons give such masks.
 CAIRN_INLINE v16 v16_select(v16i mask, v16 a, v16 b) {
-    return (v16)((mask & (v16i)a) | (~mask & (v16i)b));
+    return mask ? a : b;
 }
 
 /// The larger of two; b when either is NaN.

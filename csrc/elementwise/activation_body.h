@@ -47,6 +47,16 @@ CAIRN_INLINE void activation_forward_of(cairn_activation function, size_t count,
     }
 }
 
+CAIRN_INLINE void activation_slope_of(cairn_activation function, size_t count, const float *x,
+                                      float *y, float *slopes) {
+    v16 slope;
+    for (size_t i = 0; i < count; i += LANES) {
+        const v16 value = activate(function, v16_load_some(x + i, count - i), &slope);
+        v16_store_some(y + i, value, count - i);
+        v16_store_some(slopes + i, slope, count - i);
+    }
+}
+
 CAIRN_INLINE void activation_backward_of(cairn_activation function, size_t count, const float *x,
                                          const float *dy, float *dx) {
     for (size_t i = 0; i < count; i += LANES) {
@@ -94,6 +104,22 @@ static void activation_forward(cairn_activation function, size_t count, const fl
         return activation_forward_of(CAIRN_ACTIVATION_RELU, count, x, y);
     case CAIRN_ACTIVATION_TANH:
         return activation_forward_of(CAIRN_ACTIVATION_TANH, count, x, y);
+    }
+}
+
+static void activation_slope(cairn_activation function, size_t count, const float *x, float *y,
+                             float *slopes) {
+    switch (function) {
+    case CAIRN_ACTIVATION_SILU:
+        return activation_slope_of(CAIRN_ACTIVATION_SILU, count, x, y, slopes);
+    case CAIRN_ACTIVATION_GELU:
+        return activation_slope_of(CAIRN_ACTIVATION_GELU, count, x, y, slopes);
+    case CAIRN_ACTIVATION_GELU_TANH:
+        return activation_slope_of(CAIRN_ACTIVATION_GELU_TANH, count, x, y, slopes);
+    case CAIRN_ACTIVATION_RELU:
+        return activation_slope_of(CAIRN_ACTIVATION_RELU, count, x, y, slopes);
+    case CAIRN_ACTIVATION_TANH:
+        return activation_slope_of(CAIRN_ACTIVATION_TANH, count, x, y, slopes);
     }
 }
 

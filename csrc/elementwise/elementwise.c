@@ -43,6 +43,22 @@ cairn_status cairn_activation_forward(cairn_context *context, cairn_activation f
     return run(context, call, activation_forward_task);
 }
 
+static void activation_slope_task(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const elementwise_call *call = arguments;
+    const cairn_range r = cairn_tile(call->count, GRAIN, tile);
+    call->kernels->activation_slope(call->function, r.end - r.begin, call->a + r.begin,
+                                    call->y + r.begin, call->z + r.begin);
+}
+
+cairn_status cairn_activation_slope(cairn_context *context, cairn_activation function,
+                                    size_t count, const float *x, float *y, float *slope) {
+    if (!is_activation(function)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    const elementwise_call call = {
+        .count = count, .function = function, .a = x, .y = y, .z = slope};
+    return run(context, call, activation_slope_task);
+}
+
 static void activation_backward_task(const void *arguments, size_t tile, size_t worker) {
     (void)worker;
     const elementwise_call *call = arguments;

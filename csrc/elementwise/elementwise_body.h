@@ -110,6 +110,7 @@ static void widen(size_t index, size_t count, const void *source, cairn_dtype dt
 
 static const cairn_elementwise_kernels elementwise_kernels = {
     .activation_forward = activation_forward,
+    .activation_slope = activation_slope,
     .activation_backward = activation_backward,
     .gated_forward = gated_forward,
     .gated_backward = gated_backward,

@@ -9,6 +9,8 @@
 /// Arguments are those of the public functions, cut to the range of one tile.
 typedef struct cairn_elementwise_kernels {
     void (*activation_forward)(cairn_activation function, size_t count, const float *x, float *y);
+    void (*activation_slope)(cairn_activation function, size_t count, const float *x, float *y,
+                             float *slope);
     void (*activation_backward)(cairn_activation function, size_t count, const float *x,
                                 const float *dy, float *dx);
     void (*gated_forward)(cairn_activation function, size_t count, const float *gate,

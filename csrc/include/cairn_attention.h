@@ -27,8 +27,9 @@ typedef struct cairn_attention_config {
 /// - Shapes:   q, o [queries, heads * head_dim]; k, v [keys, kv_heads * head_dim];
 ///             log_sums [queries, heads], the logarithm of each row's sum of exponentials.
 /// - Numerics: keys are taken in tiles of a fixed size counted from the start of the sequence, with
-///             a running maximum; neither packing nor threads change a bit. A query that sees no
-///             key gives zeros and log_sum = -inf; a NaN among its inputs gives NaN.
+///             a running maximum, and the exponentials of a row are added key by key; neither
+///             packing nor threads change a bit. A query that sees no key gives zeros and
+///             log_sum = -inf; a NaN among its inputs gives NaN.
 /// - Source:   Dao et al. 2022 (arXiv:2205.14135), Algorithm 1.
 CAIRN_CHECKED cairn_status cairn_attention_forward(cairn_context *context,
                                                    const cairn_attention_config *config,

@@ -74,6 +74,9 @@ typedef struct cairn_backend {
         cairn_gradient db);
     cairn_status (*_Nonnull activation_forward)(
         cairn_context *context, cairn_activation function, size_t count, const float *x, float *y);
+    cairn_status (*_Nonnull activation_slope)(
+        cairn_context *context, cairn_activation function, size_t count, const float *x, float *y,
+        float *slope);
     cairn_status (*_Nonnull activation_backward)(
         cairn_context *context, cairn_activation function, size_t count, const float *x, const
         float *dy, float *dx);

@@ -14,6 +14,7 @@ typedef enum CAIRN_CLOSED cairn_isa : int32_t {
     CAIRN_ISA_NEON CAIRN_AS("neon") = 1,
     CAIRN_ISA_AVX2 CAIRN_AS("avx2") = 2,
     CAIRN_ISA_AVX512 CAIRN_AS("avx512") = 3,
+    CAIRN_ISA_AVX512BF16 CAIRN_AS("avx512bf16") = 4,  ///< Only where BF16 passes a self-test.
 } cairn_isa;
 
 /// What an operation needs besides its operands.

@@ -22,6 +22,14 @@ CAIRN_CHECKED cairn_status cairn_activation_forward(cairn_context *context,
                                                     cairn_activation function, size_t count,
                                                     const float *x, float *y);
 
+/// y = f(x) and slope = f'(x): what the gradient then needs of x is slope, dx = dy * slope, with
+/// the bits of `cairn_activation_backward`.
+///
+/// - Shapes: [count]. x may be slope or y; slope and y are two arrays.
+CAIRN_CHECKED cairn_status cairn_activation_slope(cairn_context *context,
+                                                  cairn_activation function, size_t count,
+                                                  const float *x, float *y, float *slope);
+
 /// dx = dy f'(x). dy may be dx.
 CAIRN_CHECKED cairn_status cairn_activation_backward(cairn_context *context,
                                                      cairn_activation function, size_t count,

@@ -9,11 +9,24 @@ enum { LEAST_SHARED_WORK = 1 << 15 };
 // Units per thread: enough that a thread that was held up is relieved of its rest.
 enum { UNITS_PER_THREAD = 2, MANY_UNITS_PER_THREAD = 8 };
 
+// A that is packed once stays in a last-level cache; longer products go in pieces of rows. 6 MB
+// are as many rows of 4864 pairs as a unit has, so that pieces repeat no packing of B.
+// CAIRN_TEST_SHORT_PIECES makes small products go in pieces.
+#if defined(CAIRN_TEST_SHORT_PIECES)
+enum { MOST_PACKED_BYTES = 1 << 11 };
+#else
+enum { MOST_PACKED_BYTES = 6 << 20 };
+#endif
+
 static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
 /// The number of positions along k: elements, filled up to pairs if they are rounded to bf16.
 static size_t positions(const cairn_matmul_plan *plan, size_t k) {
     return plan->rounds ? k + k % 2 : k;
+}
+
+static size_t block_limit(const cairn_matmul_plan *plan, const cairn_matmul_kernels *kernels) {
+    return plan->rounds ? kernels->kc_bf16 : kernels->kc;
 }
 
 /// Cuts C into units of about equal work, a multiple of the threads unless there are many.
@@ -65,22 +78,26 @@ static void add_block(writer *writer, size_t part, size_t begin, size_t count) {
         .part = part, .begin = begin, .count = count, .first_run = writer->run_count};
 }
 
-/// The length of `blocks` even blocks of `count` positions: whole lines of 16, so also pairs.
-static size_t block_length(size_t count, size_t blocks) {
-    return divide_up(divide_up(count, blocks), 16) * 16;
+/// The length of `blocks` even blocks of `count` positions: whole vectors of 16 words, so also
+/// pairs.
+static size_t block_length(const cairn_matmul_plan *plan, size_t count, size_t blocks) {
+    const size_t vector = plan->rounds ? 32 : 16;
+    return divide_up(divide_up(count, blocks), vector) * vector;
 }
 
 /// Memory for a plan's arrays and workspaces, all in the scratch memory of the context.
 static bool allocate(cairn_context *context, cairn_matmul_plan *plan, writer *writer,
-                     size_t blocks, size_t runs, size_t order) {
+                     size_t blocks, size_t runs, size_t order, size_t packed_bytes) {
     const size_t line = 64;
     const size_t block_bytes = divide_up(blocks * sizeof *writer->blocks, line) * line;
     const size_t run_bytes = divide_up(runs * sizeof *writer->runs, line) * line;
     const size_t order_bytes = divide_up(order * sizeof *plan->order, line) * line;
     const size_t work_bytes =
         context->threads * context->kernels->matmul->workspace_floats * sizeof(float);
-    char *memory = cairn_scratch(context, work_bytes + block_bytes + run_bytes + order_bytes);
+    const size_t plan_bytes = block_bytes + run_bytes + order_bytes;
+    char *memory = cairn_scratch(context, work_bytes + plan_bytes + packed_bytes);
     if (!memory) return false;
+    plan->packed_a = packed_bytes ? (float *)(memory + work_bytes + plan_bytes) : NULL;
     plan->workspace = (float *)memory;
     writer->blocks = (cairn_matmul_block *)(memory + work_bytes);
     writer->runs = (cairn_matmul_run *)(memory + work_bytes + block_bytes);
@@ -89,17 +106,49 @@ static bool allocate(cairn_context *context, cairn_matmul_plan *plan, writer *wr
 }
 
 static void run_plan(cairn_context *context, cairn_matmul_plan *plan, const writer *writer) {
+    const cairn_matmul_kernels *kernels = context->kernels->matmul;
     plan->blocks = writer->blocks;
     plan->block_count = writer->block_count;
     plan->runs = writer->runs;
-    cairn_parallel(context, plan->row_units * plan->column_units, context->kernels->matmul->unit,
-                   plan);
+    if (plan->packed_a)
+        cairn_parallel(context, divide_up(plan->m, kernels->rows_per_pack), kernels->pack, plan);
+    cairn_parallel(context, plan->row_units * plan->column_units, kernels->unit, plan);
+}
+
+/// The most bytes of a row of A, packed: a line more for each block.
+static size_t packed_row_bytes(const cairn_matmul_plan *plan, const cairn_matmul_kernels *kernels,
+                               size_t blocks) {
+    const size_t count = positions(plan, plan->parts[0].k) + positions(plan, plan->parts[1].k);
+    const size_t words = count / (plan->rounds ? kernels->kc_bf16 / kernels->kc : 1);
+    return (words + blocks * 2 * 16) * sizeof(float);
+}
+
+/// Whether A is packed once for all units, and not by each. It pays as soon as two units
+/// would round the same rows; rows of fp32 are read as they lie.
+static bool packs_once(const cairn_matmul_plan *plan) {
+    const cairn_matrix *a = &plan->parts[0].a;
+    if (a->transposed || plan->column_units < 2) return false;
+    return plan->rounds || a->dtype != CAIRN_DTYPE_F32;
+}
+
+/// Rows of the product from i on: where their A and C lie.
+static cairn_matmul_plan rows_of_plan(const cairn_matmul_plan *whole, size_t i, size_t rows) {
+    cairn_matmul_plan plan = *whole;
+    plan.m = rows;
+    plan.c += i * plan.c_stride;
+    for (size_t part = 0; part < 2; part++) {
+        cairn_matrix *a = &plan.parts[part].a;
+        const size_t size = a->dtype == CAIRN_DTYPE_F32 ? sizeof(float) : sizeof(uint16_t);
+        if (plan.parts[part].k > 0)
+            a->data = (const char *)a->data + (a->transposed ? i : i * a->stride) * size;
+    }
+    return plan;
 }
 
 static void add_part(writer *writer, const cairn_matmul_plan *plan, size_t part, size_t kc) {
     const size_t count = positions(plan, plan->parts[part].k);
     if (count == 0) return;
-    const size_t length = block_length(count, divide_up(count, kc));
+    const size_t length = block_length(plan, count, divide_up(count, kc));
     for (size_t begin = 0; begin < count; begin += length) {
         const size_t left = count - begin;
         add_block(writer, part, begin, left < length ? left : length);
@@ -129,18 +178,27 @@ cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *con
         .c_stride = c_stride,
     };
     if (k2 != 0) plan.parts[1] = (cairn_matmul_part){.a = *a2, .b = *b2, .k = k2};
+    choose_units(&plan, kernels, context->threads, k + k2);
+    const size_t kc = block_limit(&plan, kernels);
+    const size_t blocks = divide_up(k + 1, kc) + divide_up(k2 + 1, kc) + 1;
+    const size_t row_bytes = packs_once(&plan) ? packed_row_bytes(&plan, kernels, blocks) : 0;
+    const size_t most = row_bytes > 0 ? MOST_PACKED_BYTES / row_bytes : m;
+    const size_t rows = most >= m ? m : divide_up(m, divide_up(m, most > 0 ? most : 1));
     writer writer = {0};
-    const size_t blocks = divide_up(k + 1, kernels->kc) + divide_up(k2 + 1, kernels->kc) + 1;
-    if (!allocate(context, &plan, &writer, blocks, blocks, 0)) return CAIRN_STATUS_OUT_OF_MEMORY;
-    add_part(&writer, &plan, 0, kernels->kc);
-    add_part(&writer, &plan, 1, kernels->kc);
+    if (!allocate(context, &plan, &writer, blocks, blocks, 0, rows * row_bytes))
+        return CAIRN_STATUS_OUT_OF_MEMORY;
+    add_part(&writer, &plan, 0, kc);
+    add_part(&writer, &plan, 1, kc);
     if (writer.run_count == 0) {
         add_block(&writer, 0, 0, 0);
         add_run(&writer, (cairn_matmul_run){.start = CAIRN_START_ZERO});
     }
     writer.runs[writer.run_count - 1].end = CAIRN_END_STORE;
-    choose_units(&plan, kernels, context->threads, k + k2);
-    run_plan(context, &plan, &writer);
+    for (size_t i = 0; i < m; i += rows) {
+        cairn_matmul_plan piece = rows_of_plan(&plan, i, m - i < rows ? m - i : rows);
+        if (rows < m) choose_units(&piece, kernels, context->threads, k + k2);
+        run_plan(context, &piece, &writer);
+    }
     return CAIRN_STATUS_OK;
 }
 
@@ -211,11 +269,11 @@ cairn_status cairn_matmul_gradient(cairn_context *context, cairn_precision preci
         .gradient = gradient,
     };
     const size_t total = sequence_positions(&plan, partition, 0, partition->sequence_count);
-    const size_t blocks = total == 0 ? 1 : divide_up(total, kernels->kc);
-    const size_t length = total == 0 ? 1 : block_length(total, blocks);
+    const size_t blocks = total == 0 ? 1 : divide_up(total, block_limit(&plan, kernels));
+    const size_t length = total == 0 ? 1 : block_length(&plan, total, blocks);
     writer writer = {0};
     if (!allocate(context, &plan, &writer, blocks, blocks + partition->group_count,
-                  plan.rounds ? total : 0))
+                  plan.rounds ? total : 0, 0))
         return CAIRN_STATUS_OUT_OF_MEMORY;
     if (plan.order) write_order((uint32_t *)plan.order, partition);
     add_groups(&writer, &plan, partition, total, length);

@@ -7,8 +7,12 @@
 /// of fused multiply-adds, and no constant below can change its bits.
 
 #include "matmul/matmul_sizes.h"
+#include "matmul/matmul_pairs.h"
+#include "matmul/matmul_result.h"
 #include "matmul/matmul_tile.h"
+#include "matmul/matmul_transpose.h"
 
+#include "matmul/matmul_first.h"
 #include "matmul/matmul_pack.h"
 
 /// How a unit reads an operand: tile t begins at data + t * tile_stride; `step` leads one position
@@ -37,9 +41,40 @@ static unit_range unit_range_of(const cairn_matmul_plan *plan, size_t unit, size
                         memory + PACKED_A_FLOATS + PACKED_B_FLOATS};
 }
 
+/// The words along k of a block.
+static size_t words_of(const cairn_matmul_plan *plan, const cairn_matmul_block *block) {
+    return HAS_PAIRS && plan->rounds ? block->count / 2 : block->count;
+}
+
+/// The words from one packed row of A to the next: an odd number of cache lines, so that the rows
+/// of a tile do not meet in the same few sets of a cache.
+static size_t packed_stride(size_t words) { return ((words + LANES - 1) / LANES | 1) * LANES; }
+
 /// Whether the micro-kernel can read an operand as it lies.
 static bool is_plain(const cairn_matmul_plan *plan, const cairn_matrix *x) {
     return x->dtype == CAIRN_DTYPE_F32 && !plan->rounds;
+}
+
+/// The rows of a block in `packed_a`, which has the blocks one after the other.
+static float *packed_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block) {
+    size_t words = 0;
+    for (const cairn_matmul_block *b = plan->blocks; b < block; b++)
+        words += packed_stride(words_of(plan, b));
+    return plan->packed_a + plan->m * words;
+}
+
+/// Packs ROWS_PER_PACK rows of A along all blocks.
+static void matmul_pack(const void *arguments, size_t tile, size_t worker) {
+    (void)worker;
+    const cairn_matmul_plan *plan = arguments;
+    const size_t i = tile * ROWS_PER_PACK;
+    const size_t rows = plan->m - i < ROWS_PER_PACK ? plan->m - i : ROWS_PER_PACK;
+    for (size_t b = 0; b < plan->block_count; b++) {
+        const cairn_matmul_block *block = &plan->blocks[b];
+        const size_t stride = packed_stride(words_of(plan, block));
+        if (!plan->parts[block->part].a.transposed)
+            pack_a(plan, block, i, rows, packed_rows(plan, block) + i * stride, stride);
+    }
 }
 
 /// Rows i ..< i + rows of A along a block. Packing lines of A^T pays when several column tiles
@@ -51,13 +86,18 @@ static operand_view view_a(const cairn_matmul_plan *plan, const cairn_matmul_blo
     if (a->transposed) {
         if (is_plain(plan, a) && column_tiles < LEAST_TILES_TO_PACK)
             return (operand_view){data + block->begin * a->stride + i, MR, 1, a->stride};
-        pack_a(plan, block, i, rows, packed);
+        pack_a(plan, block, i, rows, packed, 0);
         return (operand_view){packed, MR, 1, MC};
+    }
+    if (plan->packed_a) {
+        const size_t stride = packed_stride(words_of(plan, block));
+        return (operand_view){packed_rows(plan, block) + i * stride, MR * stride, stride, 1};
     }
     if (is_plain(plan, a))
         return (operand_view){data + i * a->stride + block->begin, MR * a->stride, a->stride, 1};
-    pack_a(plan, block, i, rows, packed);
-    return (operand_view){packed, MR * KC, KC, 1};
+    const size_t stride = packed_stride(words_of(plan, block));
+    pack_a(plan, block, i, rows, packed, stride);
+    return (operand_view){packed, MR * stride, stride, 1};
 }
 
 /// The columns of B that a unit reads along a block. Packing pays when several row tiles read them.
@@ -69,13 +109,38 @@ static operand_view view_b(const cairn_matmul_plan *plan, const cairn_matmul_blo
         j + range->column_tiles * NR <= plan->n)
         return (operand_view){(const float *)b->data + block->begin * b->stride + j, NR, 0,
                               b->stride};
-    pack_b(plan, block, range->first_column_tile, range->column_tiles, range->packed_b);
-    return (operand_view){range->packed_b, NR * block->count, 0, NR};
+    return (operand_view){range->packed_b, NR * words_of(plan, block), 0, NR};
 }
 
-static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                         const unit_range *range) {
+/// Where a tile's columns of B lie along a block; `kind` is what a first tile would pack.
+static panel_source source_of(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                              size_t j) {
+    const cairn_matrix *b = &plan->parts[block->part].b;
+    const size_t size = element_size(b->dtype);
+    const size_t first = b->transposed ? j * b->stride + block->begin : block->begin * b->stride + j;
+    return (panel_source){b->transposed                      ? SOURCE_LINES
+                          : HAS_PAIRS && plan->rounds ? SOURCE_PAIRED_ROWS
+                                                             : SOURCE_ROWS,
+                          (const char *)b->data + first * size, b->stride * size};
+}
+
+/// Whether the first tile can pack its panel: whole tiles and chunks of what needs no conversion.
+static bool can_pack_in_tile(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
+                             const register_tile *t, size_t rows) {
+    const cairn_matmul_part *part = &plan->parts[block->part];
+    const bool is_whole = rows == MR && t->j + NR <= plan->n && t->a_step == 1 &&
+                          block->begin + block->count <= part->k && block->run_count == 1 &&
+                          words_of(plan, block) % CHUNK == 0 && !plan->order;
+    if (plan->rounds) return HAS_PAIRS && is_whole && part->b.dtype == CAIRN_DTYPE_BF16;
+    return is_whole && part->b.dtype == CAIRN_DTYPE_F32;
+}
+
+#include "matmul/matmul_ahead.h"
+
+static void matmul_block(const cairn_matmul_plan *plan, size_t index, const unit_range *range) {
+    const cairn_matmul_block *block = &plan->blocks[index];
     const operand_view b = view_b(plan, block, range);
+    const bool is_kept = plan->block_count > 1;
     for (size_t first = 0; first < range->row_tiles; first += MC_TILES) {
         const size_t left = range->row_tiles - first;
         const size_t tiles = left < MC_TILES ? left : MC_TILES;
@@ -85,8 +150,9 @@ static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block
             view_a(plan, block, i0, rows, range->column_tiles, range->packed_a);
         for (size_t column = 0; column < range->column_tiles; column++)
             for (size_t row = 0; row < tiles; row++) {
-                const size_t kept = (first + row) * range->column_tiles + column;
-                const register_tile t = {
+                const size_t kept =
+                    is_kept ? (first + row) * range->column_tiles + column : 0;
+                register_tile t = {
                     .runs = plan->runs + block->first_run,
                     .run_count = block->run_count,
                     .a = a.data + row * a.tile_stride,
@@ -98,8 +164,19 @@ static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block
                     .i = i0 + row * MR,
                     .j = (range->first_column_tile + column) * NR,
                 };
-                const size_t rows_left = rows - row * MR;
-                matmul_tile(plan, &t, rows_left < MR ? rows_left : MR);
+                const place at = {index, column, row, tiles, first};
+                choose_lookahead(plan, range, &at, &t);
+                const size_t tile_rows = rows - row * MR < MR ? rows - row * MR : MR;
+                if (first + row == 0 && b.data == range->packed_b) {
+                    float *panel = range->packed_b + column * b.tile_stride;
+                    if (can_pack_in_tile(plan, block, &t, tile_rows)) {
+                        const panel_source source = source_of(plan, block, t.j);
+                        matmul_first_tile(plan, &t, &source, panel, words_of(plan, block));
+                        continue;
+                    }
+                    pack_b(plan, block, range->first_column_tile + column, 1, panel);
+                }
+                matmul_tile(plan, &t, tile_rows);
             }
     }
 }
@@ -107,15 +184,18 @@ static void matmul_block(const cairn_matmul_plan *plan, const cairn_matmul_block
 static void matmul_unit(const void *arguments, size_t unit, size_t worker) {
     const cairn_matmul_plan *plan = arguments;
     const unit_range range = unit_range_of(plan, unit, worker);
-    for (size_t i = 0; i < plan->block_count; i++) matmul_block(plan, &plan->blocks[i], &range);
+    for (size_t i = 0; i < plan->block_count; i++) matmul_block(plan, i, &range);
 }
 
 static const cairn_matmul_kernels matmul_kernels = {
     .mr = MR,
     .nr = NR,
     .kc = KC,
+    .kc_bf16 = HAS_PAIRS ? 2 * KC : KC,
     .row_tiles = ROW_TILES,
     .column_tiles = COLUMN_TILES,
     .workspace_floats = WORKSPACE_FLOATS,
+    .rows_per_pack = ROWS_PER_PACK,
+    .pack = matmul_pack,
     .unit = matmul_unit,
 };

@@ -55,6 +55,7 @@ typedef struct cairn_matmul_plan {
     size_t block_count;
     const cairn_matmul_run *runs;
     size_t row_units, column_units;
+    float *packed_a;   ///< A in words, block by block; or null, when units read A themselves.
     float *workspace;  ///< `workspace_floats` per worker.
     float scale;
     bool accumulate;
@@ -66,11 +67,28 @@ typedef struct cairn_matmul_plan {
 
 typedef struct cairn_matmul_kernels {
     size_t mr, nr;       ///< The register tile.
-    size_t kc;           ///< The longest block; even.
+    size_t kc;           ///< The longest block.
+    size_t kc_bf16;      ///< The longest block when operands are rounded; even.
     size_t row_tiles;    ///< The most tiles along m of a unit.
     size_t column_tiles;  ///< The most tiles along n of a unit.
     size_t workspace_floats;
+    size_t rows_per_pack;
+    void (*pack)(const void *plan, size_t tile, size_t worker);  ///< Fills `packed_a`.
     void (*unit)(const void *plan, size_t unit, size_t worker);  ///< A `cairn_task`.
 } cairn_matmul_kernels;
+
+/// The two instructions that a matmul of bf16 pairs rests on, sixteen words at a time.
+typedef struct cairn_pair_operations {
+    void (*multiply_add)(const float *a, const float *b, float *sum);
+    void (*round)(const float *even, const float *odd, float *words);
+} cairn_pair_operations;
+
+#if defined(__x86_64__)
+/// AVX512-BF16's.
+extern const cairn_pair_operations cairn_pair_instructions;
+
+/// Whether operations give the bits of the definition; runs on AVX-512 only.
+bool cairn_pairs_are_exact(const cairn_pair_operations *subject);
+#endif
 
 #endif

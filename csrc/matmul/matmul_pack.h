@@ -1,71 +1,117 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Packing: operands of any type and orientation become fp32 panels, rounded and in k order.
+/// Packing: operands of any type and orientation become panels of 32-bit words in k order.
 ///
-/// With bf16 the elements along k go in pairs, the odd one first: element e of a block stands at
-/// position e ^ 1. Blocks begin at even positions, and an odd end is filled up with a zero.
+/// A word is an fp32 number or, where the build multiplies pairs, two bf16 numbers. Without pairs
+/// the elements of a bf16 product stand as fp32 numbers with the odd one of each two first: element
+/// e of a block at position e ^ 1. Blocks begin at even positions, and an odd end is filled up with
+/// a zero.
 
 enum { ROWS_AHEAD = 16 };  // How far packing asks for rows: a memory latency.
 
-typedef float v4 __attribute__((ext_vector_type(4)));
-typedef float v4_unaligned __attribute__((ext_vector_type(4), aligned(4)));
+typedef enum form {
+    FORM_PLAIN,    ///< Widened to fp32.
+    FORM_ROUNDED,  ///< Rounded to bf16, as fp32, odd ones first.
+    FORM_PAIRED,   ///< Rounded to bf16, two in a word.
+} form;
 
 /// How an operand is read; constants wherever it is passed, so that no loop asks.
 typedef struct reading {
     cairn_dtype dtype;
-    bool rounds;
+    form form;
 } reading;
 
-/// Elements index ..< index + count of an operand's storage, at most 16, rounded if need be.
-CAIRN_INLINE v16 load_elements(const void *data, const reading how, size_t index, size_t count) {
-    const v16 elements = count >= LANES ? v16_load_as(data, how.dtype, index)
-                                        : v16_load_first_as(data, how.dtype, index, count);
-    return how.rounds ? v16_round_bf16(elements) : elements;
+CAIRN_INLINE size_t element_size(cairn_dtype dtype) { return dtype == CAIRN_DTYPE_F32 ? 4 : 2; }
+
+/// Elements of a line of storage that make a word.
+CAIRN_INLINE size_t word_length(const reading how) { return how.form == FORM_PAIRED ? 2 : 1; }
+
+/// Elements index ..< index + count of an operand's storage, at most 16, widened.
+CAIRN_INLINE v16 load_elements(const void *data, cairn_dtype dtype, size_t index, size_t count) {
+    return count >= LANES ? v16_load_as(data, dtype, index)
+                          : v16_load_first_as(data, dtype, index, count);
 }
 
-/// Asks for an element that will be read soon; one behind the end is no error.
-CAIRN_INLINE void prefetch_element(const void *data, const reading how, size_t index) {
-    __builtin_prefetch((const char *)data + index * (how.dtype == CAIRN_DTYPE_F32 ? 4 : 2));
+/// Sixteen words of storage that runs along k, from element `index` on; `count` elements are left.
+CAIRN_INLINE v16 load_line(const void *data, const reading how, size_t index, size_t count) {
+    if (how.form == FORM_PAIRED) {
+        if (how.dtype == CAIRN_DTYPE_BF16) {
+            uint16_t words[2 * LANES] = {0};
+            if (count >= 2 * LANES) return v16_load((const float *)((const uint16_t *)data + index));
+            memcpy(words, (const uint16_t *)data + index, count * sizeof(uint16_t));
+            return v16_load((const float *)words);
+        }
+        const v16 first = load_elements(data, how.dtype, index, count);
+        return pairs_of_line(first, count <= LANES ? v16_zero()
+                                                   : load_elements(data, how.dtype, index + LANES,
+                                                                   count - LANES));
+    }
+    const v16 x = load_elements(data, how.dtype, index, count);
+    if (how.form == FORM_PLAIN) return x;
+    const v16 y = v16_round_bf16(x);
+    return __builtin_shufflevector(y, y, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
 }
 
-/// The stored row at a position along k, for operands whose stored rows run along k.
+/// The stored row at a position along k, for operands whose stored rows run across k.
 CAIRN_INLINE size_t row_at(const cairn_matmul_plan *plan, size_t k, size_t position) {
     if (plan->order) return plan->order[position];
     const size_t row = plan->rounds ? position ^ 1 : position;
     return row < k ? row : CAIRN_NO_ROW;
 }
 
-/// Rows of A into rows of KC.
+CAIRN_INLINE v16 load_row(const cairn_matrix *x, size_t row, size_t j, size_t count) {
+    if (row == CAIRN_NO_ROW || count == 0) return v16_zero();
+    const size_t index = row * x->stride + j;
+    __builtin_prefetch((const char *)x->data +
+                       (index + ROWS_AHEAD * x->stride) * element_size(x->dtype));
+    return load_elements(x->data, x->dtype, index, count);
+}
+
+/// Sixteen words at a place along k, a word of the block, of storage whose rows run across k:
+/// columns j ..< j + count.
+CAIRN_INLINE v16 load_across(const cairn_matmul_plan *plan, const cairn_matrix *x, size_t k,
+                             const reading how, size_t place, size_t j, size_t count) {
+    const cairn_matrix typed = {x->data, how.dtype, x->stride, false};
+    if (how.form == FORM_PAIRED) {
+        const size_t odd = row_at(plan, k, 2 * place), even = row_at(plan, k, 2 * place + 1);
+        const v16 low = load_row(&typed, even, j, count), high = load_row(&typed, odd, j, count);
+        return how.dtype == CAIRN_DTYPE_BF16 ? join_halves(low, high) : pairs_of_rows(low, high);
+    }
+    const v16 word = load_row(&typed, row_at(plan, k, place), j, count);
+    return how.form == FORM_ROUNDED ? v16_round_bf16(word) : word;
+}
+
+/// Rows of A into rows of `stride` words.
 CAIRN_INLINE void pack_a_rows(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                              const reading how, size_t i, size_t rows, float *packed) {
+                              const reading how, size_t i, size_t rows, float *packed,
+                              size_t stride) {
     const cairn_matmul_part *part = &plan->parts[block->part];
-    const size_t inside = part->k - block->begin;
-    for (size_t row = 0; row < rows; row++)
-        for (size_t e = 0; e < block->count; e += LANES) {
-            const size_t index = (i + row) * part->a.stride + block->begin + e;
-            v16 x = load_elements(part->a.data, how, index, e < inside ? inside - e : 0);
-            if (how.rounds)
-                x = __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15,
-                                            14);
-            store_columns(packed + row * KC + e, x, block->count - e);
+    const size_t inside = part->k - block->begin, length = word_length(how);
+    const size_t words = block->count / length;
+    const size_t whole = (block->count < inside ? block->count : inside) / length;
+    for (size_t row = 0; row < rows; row++) {
+        const size_t first = (i + row) * part->a.stride + block->begin;
+        float *to = packed + row * stride;
+        size_t w = 0;
+        for (; w + LANES <= whole; w += LANES)
+            v16_store(to + w, load_line(part->a.data, how, first + w * length, LANES * length));
+        for (; w < words; w += LANES) {
+            const size_t e = w * length;
+            const v16 x = load_line(part->a.data, how, first + e, e < inside ? inside - e : 0);
+            store_columns(to + w, x, words - w);
         }
+    }
 }
 
 /// A that is stored transposed: a line of A^T at a time into lines of MC.
 CAIRN_INLINE void pack_a_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                                  const reading how, size_t i, size_t rows, float *packed) {
     const cairn_matmul_part *part = &plan->parts[block->part];
-    for (size_t p = 0; p < block->count; p++) {
-        const size_t row = row_at(plan, part->k, block->begin + p);
-        const size_t index = row * part->a.stride + i;
-        for (size_t e = 0; e < rows; e += LANES) {
-            v16 x = v16_zero();
-            if (row != CAIRN_NO_ROW) {
-                prefetch_element(part->a.data, how, index + e + ROWS_AHEAD * part->a.stride);
-                x = load_elements(part->a.data, how, index + e, rows - e);
-            }
-            v16_store(packed + p * MC + e, x);
-        }
-    }
+    const size_t length = word_length(how), words = block->count / length;
+    for (size_t w = 0; w < words; w++)
+        for (size_t e = 0; e < rows; e += LANES)
+            v16_store(packed + w * MC + e,
+                      load_across(plan, &part->a, part->k, how, block->begin / length + w, i + e,
+                                  rows - e));
 }
 
 /// B as it is stored: a row of B at a time into panels [k][NR].
@@ -73,90 +119,55 @@ CAIRN_INLINE void pack_b_rows(const cairn_matmul_plan *plan, const cairn_matmul_
                               const reading how, size_t j0, size_t tiles, float *packed) {
     const cairn_matmul_part *part = &plan->parts[block->part];
     const size_t columns = plan->n - j0 < tiles * NR ? plan->n - j0 : tiles * NR;
-    for (size_t p = 0; p < block->count; p++) {
-        const size_t row = row_at(plan, part->k, block->begin + p);
-        const size_t index = row * part->b.stride + j0;
+    const size_t length = word_length(how), words = block->count / length;
+    for (size_t w = 0; w < words; w++)
         for (size_t v = 0; v < tiles * NV; v++) {
             const size_t j = v * LANES;
-            v16 x = v16_zero();
-            if (row != CAIRN_NO_ROW && j < columns) {
-                prefetch_element(part->b.data, how, index + j + ROWS_AHEAD * part->b.stride);
-                x = load_elements(part->b.data, how, index + j, columns - j);
-            }
-            v16_store(packed + (v / NV * block->count + p) * NR + v % NV * LANES, x);
+            v16_store(packed + (v / NV * words + w) * NR + v % NV * LANES,
+                      load_across(plan, &part->b, part->k, how, block->begin / length + w, j0 + j,
+                                  j < columns ? columns - j : 0));
         }
-    }
 }
 
-/// 4 x 16 elements, x[column] along k, transposed to four columns of a panel.
-///
-/// Two steps of a transpose of 4 x 4 blocks leave in group g of y[c] the four columns of element
-/// 4 g + c, to be written at its position.
-CAIRN_INLINE void store_transposed(const v16 x[4], float *panel, size_t e, size_t count,
-                                   bool swaps) {
-#define LOW(a, b) \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH(a, b) \
-    __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define EVEN(a, b) \
-    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define ODD(a, b) \
-    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-    const v16 low01 = LOW(x[0], x[1]), high01 = HIGH(x[0], x[1]);
-    const v16 low23 = LOW(x[2], x[3]), high23 = HIGH(x[2], x[3]);
-    const v16 y[4] = {EVEN(low01, low23), ODD(low01, low23), EVEN(high01, high23),
-                      ODD(high01, high23)};
-#undef LOW
-#undef HIGH
-#undef EVEN
-#undef ODD
-    const size_t flip = swaps ? 1 : 0;
-    if (count >= LANES) {
-#pragma clang loop unroll(full)
-        for (size_t c = 0; c < 4; c++) {
-            float *to = panel + ((e + c) ^ flip) * NR;
-            *(v4_unaligned *)to = __builtin_shufflevector(y[c], y[c], 0, 1, 2, 3);
-            *(v4_unaligned *)(to + 4 * NR) = __builtin_shufflevector(y[c], y[c], 4, 5, 6, 7);
-            *(v4_unaligned *)(to + 8 * NR) = __builtin_shufflevector(y[c], y[c], 8, 9, 10, 11);
-            *(v4_unaligned *)(to + 12 * NR) = __builtin_shufflevector(y[c], y[c], 12, 13, 14, 15);
-        }
-        return;
-    }
-    for (size_t lane = 0; lane < count; lane++) {
-        float columns[LANES];
-        v16_store(columns, y[lane % 4]);
-        memcpy(panel + ((e + lane) ^ flip) * NR, columns + lane / 4 * 4, 4 * sizeof(float));
-    }
-}
-
-/// B that is stored transposed: four columns at a time into panels [k][NR].
+/// B that is stored transposed: sixteen columns at a time into panels [k][NR].
 CAIRN_INLINE void pack_b_columns(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                                  const reading how, size_t j0, size_t tiles, float *packed) {
     const cairn_matmul_part *part = &plan->parts[block->part];
-    const size_t inside = part->k - block->begin, stride = part->b.stride;
-    for (size_t column = 0; column < tiles * NR; column += 4) {
-        float *panel = packed + column / NR * NR * block->count + column % NR;
-        for (size_t e = 0; e < block->count; e += LANES) {
-            v16 x[4];
-#pragma clang loop unroll(full)
-            for (size_t c = 0; c < 4; c++) {
-                const size_t j = j0 + column + c, index = j * stride + block->begin + e;
-                x[c] = v16_zero();
-                if (j >= plan->n) continue;
-                prefetch_element(part->b.data, how, index + 4 * stride);
-                x[c] = load_elements(part->b.data, how, index, e < inside ? inside - e : 0);
+    const size_t inside = part->k - block->begin, length = word_length(how);
+    const size_t words = block->count / length, size = element_size(how.dtype);
+    const bool is_stored_in_words = (how.form == FORM_PLAIN && how.dtype == CAIRN_DTYPE_F32) ||
+                                    (how.form == FORM_PAIRED && how.dtype == CAIRN_DTYPE_BF16);
+    for (size_t column = 0; column < tiles * NR; column += LANES) {
+        const size_t j = j0 + column;
+        float *panel = packed + column / NR * NR * words + column % NR;
+        for (size_t w = 0; w < words; w += LANES) {
+            const size_t e = w * length, first = j * part->b.stride + block->begin + e;
+            float *columns = panel + w * NR;
+            if (is_stored_in_words && j + LANES <= plan->n && e + LANES * length <= inside &&
+                w + LANES <= words) {
+                store_transposed((const char *)part->b.data + first * size, part->b.stride * size,
+                                 columns, LANES);
+                continue;
             }
-            store_transposed(x, panel, e, block->count - e, how.rounds);
+            float lines[LANES * LANES];
+            for (size_t c = 0; c < LANES; c++) {
+                v16 x = v16_zero();
+                if (j + c < plan->n && e < inside)
+                    x = load_line(part->b.data, how, first + c * part->b.stride, inside - e);
+                v16_store(lines + c * LANES, x);
+            }
+            store_transposed((const char *)lines, LANES * sizeof(float), columns, words - w);
         }
     }
 }
 
 CAIRN_INLINE void pack_a_as(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
-                            const reading how, size_t i, size_t rows, float *packed) {
+                            const reading how, size_t i, size_t rows, float *packed,
+                            size_t stride) {
     if (plan->parts[block->part].a.transposed)
         pack_a_columns(plan, block, how, i, rows, packed);
     else
-        pack_a_rows(plan, block, how, i, rows, packed);
+        pack_a_rows(plan, block, how, i, rows, packed, stride);
 }
 
 CAIRN_INLINE void pack_b_as(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
@@ -168,31 +179,28 @@ CAIRN_INLINE void pack_b_as(const cairn_matmul_plan *plan, const cairn_matmul_bl
 }
 
 /// Calls `pack` with the constant reading of an operand.
+#define PACK_TYPE(pack, type, ...) \
+    if (plan->rounds) \
+        pack(plan, block, (reading){type, HAS_PAIRS ? FORM_PAIRED : FORM_ROUNDED}, __VA_ARGS__); \
+    else \
+        pack(plan, block, (reading){type, FORM_PLAIN}, __VA_ARGS__);
 #define PACK_AS(pack, operand, ...) \
     switch ((operand).dtype) { \
     case CAIRN_DTYPE_F32: \
-        if (plan->rounds) \
-            pack(plan, block, (reading){CAIRN_DTYPE_F32, true}, __VA_ARGS__); \
-        else \
-            pack(plan, block, (reading){CAIRN_DTYPE_F32, false}, __VA_ARGS__); \
+        PACK_TYPE(pack, CAIRN_DTYPE_F32, __VA_ARGS__) \
         break; \
-    case CAIRN_DTYPE_BF16: /* Rounded already, but k order and denormals are as for the rest. */ \
-        if (plan->rounds) \
-            pack(plan, block, (reading){CAIRN_DTYPE_BF16, true}, __VA_ARGS__); \
-        else \
-            pack(plan, block, (reading){CAIRN_DTYPE_BF16, false}, __VA_ARGS__); \
+    case CAIRN_DTYPE_BF16: \
+        PACK_TYPE(pack, CAIRN_DTYPE_BF16, __VA_ARGS__) \
         break; \
     case CAIRN_DTYPE_F16: \
-        if (plan->rounds) \
-            pack(plan, block, (reading){CAIRN_DTYPE_F16, true}, __VA_ARGS__); \
-        else \
-            pack(plan, block, (reading){CAIRN_DTYPE_F16, false}, __VA_ARGS__); \
+        PACK_TYPE(pack, CAIRN_DTYPE_F16, __VA_ARGS__) \
         break; \
     }
 
+/// Rows i ..< i + rows of A: in rows of `stride` words, or, stored transposed, in lines of MC.
 static void pack_a(const cairn_matmul_plan *plan, const cairn_matmul_block *block, size_t i,
-                   size_t rows, float *packed) {
-    PACK_AS(pack_a_as, plan->parts[block->part].a, i, rows, packed)
+                   size_t rows, float *packed, size_t stride) {
+    PACK_AS(pack_a_as, plan->parts[block->part].a, i, rows, packed, stride)
 }
 
 static void pack_b(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
@@ -200,3 +208,4 @@ static void pack_b(const cairn_matmul_plan *plan, const cairn_matmul_block *bloc
     PACK_AS(pack_b_as, plan->parts[block->part].b, first_tile * NR, tiles, packed)
 }
 #undef PACK_AS
+#undef PACK_TYPE

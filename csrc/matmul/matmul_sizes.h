@@ -24,22 +24,29 @@ enum {
     LEAST_TILES_TO_PACK = 4,  // A panel read less often costs more to pack than to read as it is.
     UNROLL = NV == 1 ? 4 : 1,  // Positions along k per branch: with 24 accumulators 4 would spill.
 
-    // KC: a panel of B (KC x NR) stays in a first-level cache of 32 KB beside a tile of A (MR x
-    // KC) while the row tiles pass by; AVX-512 machines have 32 to 48 KB and twice the panel.
-    KC = NV == 1 ? 320 : 256,
+    LINE = 64,           // Bytes of a cache line, or half of one.
+    CHUNK = 16,          // Words in it: how often a tile looks ahead.
+    ROWS_PER_PACK = 32,  // A task of packing A beforehand: some microseconds.
 
-    // The packed block of A (MC x KC, 120 KB) and that of B (KC x NC, 240 KB) stay in half of a
-    // second-level cache of 1 MB, the accumulators kept between blocks in the other half.
+    // KC, in words. With one vector per row a panel of B (KC x NR, 20 KB) stays in a first-level
+    // cache of 32 KB beside a tile of A while the row tiles pass by. With two it would have to be
+    // so short that the accumulators were kept and fetched at every turn; instead it streams from
+    // the second level, 128 bytes for 24 multiply-adds of a cycle each, and KC spans all of k = 896
+    // in pairs of bf16.
+    KC = NV == 1 ? 320 : 512,
+
+    // The packed block of A (MC x KC, at most 200 KB) and that of B (KC x NC, at most 400 KB) stay
+    // in a second-level cache of 1 MB; what accumulators keep between blocks (400 KB) passes by.
     MC = 96,
     MC_TILES = MC / MR,
     COLUMN_TILES = 192 / NR,
     ROW_TILES = 516 / MR,
 
-    PACKED_A_FLOATS = MC * KC,
+    PACKED_A_FLOATS = MC * (KC + LANES),
     PACKED_B_FLOATS = COLUMN_TILES * NR * KC,
     KEPT_FLOATS = ROW_TILES * MR * COLUMN_TILES * NR,
     WORKSPACE_FLOATS = (PACKED_A_FLOATS + PACKED_B_FLOATS + KEPT_FLOATS + 15) / 16 * 16,
 };
 
 _Static_assert(MC % MR == 0 && MC % LANES == 0, "a packed block of A holds whole tiles and lanes");
-_Static_assert(KC % LANES == 0, "blocks begin at whole vectors, and so at pairs");
+_Static_assert(KC % (2 * LANES) == 0, "blocks begin at whole vectors, of pairs too");

@@ -1,163 +1,164 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The micro-kernel: one register tile of C along one block of k.
 
-/// What the micro-kernel needs to know of a tile.
-typedef struct register_tile {
-    const cairn_matmul_run *runs;
-    size_t run_count;
-    const float *a;
-    size_t row_stride, a_step;  ///< Element (i, p) of A is a[i * row_stride + p * a_step].
-    const float *b;
-    size_t b_step;  ///< Element (p, j) of B is b[p * b_step + j].
-    float *kept;    ///< [MR, NR]
-    size_t i, j;    ///< Where the tile lies in C.
-} register_tile;
+/// What multiplying takes of a tile that the compiler knows.
+typedef struct tile_shape {
+    size_t rows, vectors;
+    bool is_paired;
+} tile_shape;
 
-/// The rows of accumulators. An array of constant size becomes registers.
-typedef struct accumulators {
-    v16 row[MR][NV];
-} accumulators;
-
-CAIRN_INLINE v16 load_columns(const float *p, size_t count) {
-    return count >= LANES ? v16_load(p) : v16_load_first(p, count);
+CAIRN_INLINE v16 multiply_add_words(v16 a, v16 b, v16 sum, bool is_paired) {
+    return is_paired ? multiply_add_pairs(a, b, sum) : v16_fma(a, b, sum);
 }
 
-CAIRN_INLINE void store_columns(float *p, v16 x, size_t count) {
-    if (count >= LANES)
-        v16_store(p, x);
-    else
-        v16_store_first(p, x, count);
-}
-
-/// acc[i, j] = fma(a[i, p], b[p, j], acc[i, j]), p ascending.
+/// acc[i, j] = acc[i, j] + a[i, p] b[p, j], fused, p ascending.
 #if defined(CAIRN_BUILD_SCALAR)
-CAIRN_INLINE void multiply_add(accumulators *acc, const size_t rows, size_t count, const float *a,
-                               size_t row_stride, size_t a_step, const float *b, size_t b_step) {
-    for (size_t i = 0; i < rows; i++)
+CAIRN_INLINE void multiply_add(accumulators *acc, const tile_shape shape, size_t count,
+                               const float *a, size_t row_stride, size_t a_step, const float *b,
+                               size_t b_step) {
+    for (size_t i = 0; i < shape.rows; i++) {
+        if (shape.is_paired) {
+            for (size_t p = 0; p < count; p++)
+                acc->row[i][0] = multiply_add_pairs(v16_set(a[i * row_stride + p * a_step]),
+                                                    v16_load(b + p * b_step), acc->row[i][0]);
+            continue;
+        }
         for (size_t j = 0; j < NR; j++) {
             float sum = acc->row[i][j / LANES][j % LANES];
             for (size_t p = 0; p < count; p++)
                 sum = fma1(a[i * row_stride + p * a_step], b[p * b_step + j], sum);
             acc->row[i][j / LANES][j % LANES] = sum;
         }
+    }
 }
 #else
-CAIRN_INLINE void multiply_add_once(accumulators *acc, const size_t rows, const float *a,
+CAIRN_INLINE void multiply_add_once(accumulators *acc, const tile_shape shape, const float *a,
                                     size_t row_stride, const float *b) {
     v16 columns[NV];
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < NV; v++) columns[v] = v16_load(b + v * LANES);
+    for (size_t v = 0; v < shape.vectors; v++) columns[v] = v16_load(b + v * LANES);
 #pragma clang loop unroll(full)
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < shape.rows; i++) {
         const v16 x = v16_set(a[i * row_stride]);
 #pragma clang loop unroll(full)
-        for (size_t v = 0; v < NV; v++) acc->row[i][v] = v16_fma(x, columns[v], acc->row[i][v]);
+        for (size_t v = 0; v < shape.vectors; v++)
+            acc->row[i][v] = multiply_add_words(x, columns[v], acc->row[i][v], shape.is_paired);
     }
 }
 
-CAIRN_INLINE void multiply_add(accumulators *acc, const size_t rows, size_t count, const float *a,
-                               size_t row_stride, size_t a_step, const float *b, size_t b_step) {
+CAIRN_INLINE void multiply_add(accumulators *acc, const tile_shape shape, size_t count,
+                               const float *a, size_t row_stride, size_t a_step, const float *b,
+                               size_t b_step) {
     size_t p = 0;
     for (; p + UNROLL <= count; p += UNROLL, a += UNROLL * a_step, b += UNROLL * b_step) {
 #pragma clang loop unroll(full)
         for (size_t u = 0; u < UNROLL; u++)
-            multiply_add_once(acc, rows, a + u * a_step, row_stride, b + u * b_step);
+            multiply_add_once(acc, shape, a + u * a_step, row_stride, b + u * b_step);
     }
     for (; p < count; p++, a += a_step, b += b_step)
-        multiply_add_once(acc, rows, a, row_stride, b);
+        multiply_add_once(acc, shape, a, row_stride, b);
 }
 #endif
 
-CAIRN_INLINE void start_run(const cairn_matmul_plan *plan, const register_tile *t,
-                            const size_t rows, cairn_run_start start, accumulators *acc) {
-#pragma clang loop unroll(full)
-    for (size_t i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-        for (size_t v = 0; v < NV; v++) acc->row[i][v] = v16_zero();
-    if (start == CAIRN_START_KEPT) {
-#pragma clang loop unroll(full)
-        for (size_t i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < NV; v++)
-                acc->row[i][v] = v16_load(t->kept + (i * NV + v) * LANES);
-    } else if (start == CAIRN_START_OPEN) {
-#pragma clang loop unroll(full)
-        for (size_t i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < NV; v++) {
-                const size_t j = t->j + v * LANES;
-                if (j < plan->n)
-                    acc->row[i][v] = load_columns(
-                        plan->gradient.open + (t->i + i) * plan->c_stride + j, plan->n - j);
-            }
+CAIRN_INLINE void look_ahead(const lookahead *ahead, size_t chunk) {
+    const uintptr_t first = ahead->first + chunk * ahead->chunk_stride;
+    for (size_t row = 0; row < ahead->rows; row++)
+        for (size_t line = 0; line < ahead->lines; line++)
+            __builtin_prefetch((const void *)(first + row * ahead->row_stride + line * LINE), 0, 2);
+}
+
+/// The same in chunks, each with a share of what is asked for.
+CAIRN_INLINE void multiply_add_ahead(accumulators *acc, const tile_shape shape, size_t count,
+                                     const register_tile *t, const float *a, size_t row_stride,
+                                     size_t a_step, const float *b, size_t b_step) {
+    for (size_t p = 0, chunk = 0; p < count; p += CHUNK, chunk++) {
+        look_ahead(&t->next_a, chunk);
+        look_ahead(&t->next_b, chunk);
+        multiply_add(acc, shape, count - p < CHUNK ? count - p : CHUNK, a + p * a_step, row_stride,
+                     a_step, b + p * b_step, b_step);
     }
 }
 
-/// Up to 16 finished elements of C, from (i, j) on.
-CAIRN_INLINE void store_result(const cairn_matmul_plan *plan, v16 x, size_t i, size_t j) {
-    const size_t columns = plan->n - j;
-    float *c = plan->c + i * plan->c_stride + j;
-    if (plan->scale != 1) x = x * plan->scale;
-    if (plan->bias) x = x + load_columns(plan->bias + j, columns);
-    if (plan->accumulate) x = x + load_columns(c, columns);
-    store_columns(c, x, columns);
+/// Asks for the lines that a tile of C will be written to, so that `finish` need not wait for them.
+CAIRN_INLINE void ask_for_result(const cairn_matmul_plan *plan, const register_tile *t,
+                                 const tile_shape shape, cairn_run_end end) {
+    if (end == CAIRN_END_KEEP) return;
+    const float *result = end == CAIRN_END_STORE ? plan->c
+                          : end == CAIRN_END_ADD ? plan->gradient.sum
+                                                 : plan->gradient.open;
+    const uintptr_t first = (uintptr_t)result + (t->i * plan->c_stride + t->j) * sizeof(float);
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < shape.rows; i++)
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < shape.vectors; v++)
+            __builtin_prefetch(
+                (const void *)(first + i * plan->c_stride * sizeof(float) + v * LINE), 1);
 }
 
-/// Up to 16 elements of a gradient, from (i, j) on.
-CAIRN_INLINE void store_gradient(const cairn_matmul_plan *plan, cairn_run_end end, v16 x, size_t i,
-                                 size_t j) {
-    const size_t columns = plan->n - j, at = i * plan->c_stride + j;
-    if (end == CAIRN_END_OPEN)
-        store_columns(plan->gradient.open + at, x, columns);
-    else
-        store_columns(plan->gradient.sum + at,
-                      load_columns(plan->gradient.sum + at, columns) + x, columns);
+/// The accumulators at the start of a run.
+CAIRN_INLINE void start_run(const register_tile *t, const tile_shape shape, cairn_run_start start,
+                            accumulators *acc) {
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < shape.rows; i++)
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < shape.vectors; v++)
+            acc->row[i][v] = start == CAIRN_START_ZERO
+                                 ? v16_zero()
+                                 : v16_load(t->kept + (i * NV + v) * LANES);
 }
 
-CAIRN_INLINE void end_run(const cairn_matmul_plan *plan, const register_tile *t, const size_t rows,
-                          cairn_run_end end, const accumulators *acc) {
-    if (end == CAIRN_END_KEEP) {
-#pragma clang loop unroll(full)
-        for (size_t i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < NV; v++)
-                v16_store(t->kept + (i * NV + v) * LANES, acc->row[i][v]);
+CAIRN_INLINE void end_run(const cairn_matmul_plan *plan, const register_tile *t,
+                          const tile_shape shape, cairn_run_end end, accumulators *acc) {
+    if (shape.rows == MR && shape.vectors == NV && end == CAIRN_END_STORE &&
+        t->j + NR <= plan->n) {
+        store_whole_tile(plan, t, acc);
         return;
     }
 #pragma clang loop unroll(full)
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < shape.rows; i++)
 #pragma clang loop unroll(full)
-        for (size_t v = 0; v < NV; v++) {
-            const size_t j = t->j + v * LANES;
-            if (j >= plan->n) continue;
-            if (end == CAIRN_END_STORE)
-                store_result(plan, acc->row[i][v], t->i + i, j);
-            else
-                store_gradient(plan, end, acc->row[i][v], t->i + i, j);
-        }
+        for (size_t v = 0; v < shape.vectors; v++)
+            v16_store(t->kept + (i * NV + v) * LANES, acc->row[i][v]);
+    if (end != CAIRN_END_KEEP) finish(plan, t, shape.rows, end);
 }
 
-/// A tile of `rows` rows, a number that the compiler knows.
-CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t, const size_t rows,
-                          const size_t row_stride, const size_t a_step, const size_t b_step) {
+/// A tile of a shape that the compiler knows.
+CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t,
+                          const tile_shape shape, const size_t row_stride, const size_t a_step,
+                          const size_t b_step) {
+    const size_t length = shape.is_paired ? 2 : 1;
     for (size_t i = 0; i < t->run_count; i++) {
         const cairn_matmul_run *run = &t->runs[i];
+        const size_t begin = run->begin / length, count = run->count / length;
         accumulators acc;
-        start_run(plan, t, rows, run->start, &acc);
-        multiply_add(&acc, rows, run->count, t->a + run->begin * a_step, row_stride, a_step,
-                     t->b + run->begin * b_step, b_step);
-        end_run(plan, t, rows, run->end, &acc);
+        if (run->start == CAIRN_START_OPEN) take_open(plan, t, shape.rows);
+        start_run(t, shape, run->start, &acc);
+        ask_for_result(plan, t, shape, run->end);
+        multiply_add_ahead(&acc, shape, count, t, t->a + begin * a_step, row_stride, a_step,
+                           t->b + begin * b_step, b_step);
+        end_run(plan, t, shape, run->end, &acc);
     }
 }
 
-// One function per number of rows, so that each keeps exactly its accumulators in registers; in
-// each, the two ways that operands lie: A in rows and B packed, or A in lines and B as it is.
+/// A tile of `rows` rows. Where A lies in rows and B is packed the strides are known; else A lies
+/// in lines or B as it is. The last columns may need one vector only.
+CAIRN_INLINE void tile_of_rows(const cairn_matmul_plan *plan, const register_tile *t,
+                               const size_t rows, const bool is_paired) {
+    if (NV > 1 && t->j + LANES >= plan->n)
+        tile_of(plan, t, (tile_shape){rows, 1, is_paired}, t->row_stride, t->a_step, t->b_step);
+    else if (t->a_step == 1 && t->b_step == NR)
+        tile_of(plan, t, (tile_shape){rows, NV, is_paired}, t->row_stride, 1, NR);
+    else
+        tile_of(plan, t, (tile_shape){rows, NV, is_paired}, t->row_stride, t->a_step, t->b_step);
+}
+
+// One function per number of rows, so that each keeps exactly its accumulators in registers.
 #define TILE_OF(rows) \
     static void tile_of_##rows(const cairn_matmul_plan *plan, const register_tile *t) { \
-        if (t->a_step == 1 && t->b_step == NR) \
-            tile_of(plan, t, rows, t->row_stride, 1, NR); \
+        if (HAS_PAIRS && plan->rounds) \
+            tile_of_rows(plan, t, rows, true); \
         else \
-            tile_of(plan, t, rows, t->row_stride, t->a_step, t->b_step); \
+            tile_of_rows(plan, t, rows, false); \
     }
 TILE_OF(1)
 TILE_OF(2)

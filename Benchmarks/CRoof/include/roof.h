@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The roof of one core: fused multiply-adds that stay in registers.
+/// The roof of one core: fused multiply-adds that stay in registers, and copies.
 #ifndef CAIRN_ROOF_H
 #define CAIRN_ROOF_H
 
@@ -10,5 +10,9 @@ double cairn_roof_fp32(void);
 
 /// The same for products of bf16 pairs summed in fp32; 0 where the machine has no instruction.
 double cairn_roof_bf16(void);
+
+/// Billions of bytes per second, read and written together, of the calling thread copying arrays
+/// of a few MB: the size of a micro-batch's activations.
+double cairn_roof_memory(void);
 
 #endif

@@ -59,10 +59,10 @@ struct Drill: Command {
         }
         Terminal.error("an undisturbed run ...")
         let start = ContinuousClock.now
-        let calm = try finish(finetune(folder.appendingPathComponent("calm")))
+        let calm = try ChildRun.finished(finetune(folder.appendingPathComponent("calm")))
         let seconds = Self.seconds(ContinuousClock.now - start)
         guard let expected = calm.digest else {
-            throw Failure(description: "the undisturbed run failed: \(calm.log)")
+            throw Failure(description: "the undisturbed run failed: \(calm.output)")
         }
         Terminal.error(String(format: "took %.1f s and ends with %@", seconds, expected))
         var run = try Attempts(drill: self, folder, calmSeconds: seconds)
@@ -113,60 +113,13 @@ struct Drill: Command {
         return [
             "finetune", base, "--task", "classify", "--data", data, "-o", output.path, "--dropout",
             "0.1", "--rank", "8", "--epochs", arguments.string("--epochs") ?? "2", "--batch-size",
-            "64", "--max-length", "48",
+            "8", "--max-length", "48",
         ] + saving
     }
 
     private var saving: [String] {
         ["--save-steps", arguments.string("--save-steps") ?? "4", "--keep-last", "2", "--json"]
             + (arguments.string("--threads").map { ["--threads", $0] } ?? [])
-    }
-
-    private static var executable: URL {
-        Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])
-    }
-
-    /// A process whose outputs go to files beside the runs.
-    private func process(_ words: [String], kilobytes: Int? = nil) throws -> (Process, URL) {
-        let process = Process()
-        if let kilobytes {
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            // POSIX counts ulimit -f in blocks of 512 bytes.
-            process.arguments =
-                ["-c", "ulimit -f \(2 * kilobytes); exec \"$0\" \"$@\"", Self.executable.path]
-                + words
-        } else {
-            process.executableURL = Self.executable
-            process.arguments = words
-        }
-        process.standardInput = FileHandle.nullDevice
-        let log = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "cairn-drill-\(UUID().uuidString).log")
-        try Data().write(to: log)
-        let handle = try FileHandle(forWritingTo: log)
-        process.standardOutput = handle
-        process.standardError = FileHandle.nullDevice
-        return (process, log)
-    }
-
-    /// Runs to the end; the digest of the report, or nil and what was printed.
-    private func finish(_ words: [String], kilobytes: Int? = nil) throws
-        -> (digest: String?, log: String)
-    {
-        let (process, log) = try process(words, kilobytes: kilobytes)
-        defer { try? FileManager.default.removeItem(at: log) }
-        try process.run()
-        process.waitUntilExit()
-        return try Self.report(log)
-    }
-
-    private static func report(_ log: URL) throws -> (digest: String?, log: String) {
-        let data = try Data(contentsOf: log)
-        let json = try? JSONValue.parse(data, file: log.path)
-        let isOver = ["completed", "stopped_early"].contains(json?["status"]?.string)
-        return (
-            isOver ? json?["state_digest"]?.string : nil, String(decoding: data, as: UTF8.self)
-        )
     }
 
     // MARK: Attempts
@@ -200,9 +153,9 @@ struct Drill: Command {
                     try FileManager.default.removeItem(at: output)
                 }
             }
-            let end = try drill.finish(words)
+            let end = try ChildRun.finished(words)
             guard let digest = end.digest else {
-                throw Failure(description: "the last resume failed: \(end.log)")
+                throw Failure(description: "the last resume failed: \(end.output)")
             }
             if let last, last != digest { return last }
             return digest
@@ -221,10 +174,10 @@ struct Drill: Command {
             let wait = Double(random.uniform()) * calmSeconds
             let newest = (try? RunDirectory(output))?.entries.first
             let before = newest?.step ?? 0
-            let (process, log) = try drill.process(words, kilobytes: ending == .full ? 64 : nil)
-            defer { try? FileManager.default.removeItem(at: log) }
+            let run = try ChildRun(words, kilobytes: ending == .full ? 64 : nil)
+            let process = run.process
             let start = ContinuousClock.now
-            try process.run()
+            try run.start()
             if ending != .full {
                 while process.isRunning, Drill.seconds(ContinuousClock.now - start) < wait {
                     usleep(2000)
@@ -234,9 +187,8 @@ struct Drill: Command {
                         process.processIdentifier, ending == .kill ? SIGKILL : SIGTERM)
                 }
             }
-            process.waitUntilExit()
+            let (digest, text) = try run.finish()
             let ran = Drill.seconds(ContinuousClock.now - start)
-            let (digest, text) = try Drill.report(log)
             // A kill may come so late that all is saved: then there is nothing left to disturb.
             if let digest, newest?.status.isFinal == true { return digest }
             if ending == .full || digest == nil { counts[ending, default: 0] += 1 }

@@ -6,7 +6,7 @@ import Foundation
 
 struct Evaluate: Command {
     static let name = "evaluate"
-    static let summary = "Judges a checkpoint on labelled rows."
+    static let summary = "Judges a checkpoint on labelled rows, or a language model on texts."
     static let positionals = ["CHECKPOINT"]
     static let example = "cairn evaluate checkpoints/best --data test.jsonl --json"
     static let flags = [
@@ -16,7 +16,7 @@ struct Evaluate: Command {
         Flag("--precision", "KIND", "bf16 or fp32; as in training"),
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document"),
     ]
@@ -33,6 +33,9 @@ struct Evaluate: Command {
 
     func run() throws {
         let predictor = try Predictor(arguments)
+        if shownErrors != nil, predictor.inference.checkpoint.task == .causal {
+            throw arguments.usage("--errors is for checkpoints with labels, this one has none")
+        }
         let corpus = try predictor.inference.labelledCorpus(file)
         let data = try predictor.inference.labelledRows(corpus)
         let evaluation = try predictor.evaluate(data)

@@ -6,23 +6,31 @@ import Foundation
 
 struct Finetune: Command {
     static let name = "finetune"
-    static let summary = "Trains LoRA adapters, or a whole small model, on labelled texts."
+    static let summary = "Trains LoRA adapters, or a whole small model, on texts."
     static let positionals = ["MODEL"]
     static let example = """
         cairn finetune ./Qwen2.5-0.5B --task classify --data corpus.jsonl --epochs 3 -o checkpoints
         """
     static let flags =
         [
-            Flag("--task", "classify", "what to learn; classify is the one there is"),
+            Flag(
+                "--task", "TASK",
+                "classify: a row's labels or numbers; causal: each token from those before it"),
             Flag(
                 "--problem", "KIND", standard: "single-label",
-                "single-label, multi-label or regression"),
-            Flag("--data", "FILE", "training rows: JSONL, CSV or TSV; a split column is obeyed"),
+                "of classify: single-label, multi-label or regression"),
+            Flag(
+                "--data", "FILE",
+                "training rows: JSONL, CSV or TSV, for causal also lines of a .txt; a split column "
+                    + "is obeyed"),
             Flag("--eval-data", "FILE", "validation rows"),
             Flag("--test-data", "FILE", "rows that the best checkpoint is judged on at the end"),
             Flag("--output", "DIR", short: "-o", "where checkpoints go"),
             Flag("--model-size", "SIZE", "as 0.5B: refused when config.json disagrees"),
             Flag("--method", "METHOD", standard: "lora", "lora, or full: every parameter"),
+            Flag(
+                "--init", "START", standard: "pretrained",
+                "pretrained, or random: a new model from MODEL's config.json and tokenizer.json"),
             Flag("--rank", "R", standard: "16", "rank of the LoRA pairs"),
             Flag("--alpha", "A", standard: "32", "LoRA scaling is alpha / rank"),
             Flag(switch: "--use-rslora", "scale by alpha / sqrt(rank)"),
@@ -75,13 +83,15 @@ struct Finetune: Command {
             "stop early after more than N epochs without a better one; without it never"),
     ]
 
-    private let options: FineTuneOptions
+    let options: FineTuneOptions
     private let arguments: Arguments
 
     init(_ arguments: Arguments) throws {
         let task = try arguments.required("--task")
-        guard task == "classify" else {
-            throw arguments.usage("--task must be classify, found '\(task)'")
+        guard ["classify", "causal"].contains(task) else {
+            throw arguments.usage(
+                "--task must be classify or causal, found '\(task)'"
+                    + Spelling.suggestion(for: task, among: ["classify", "causal"]))
         }
         var options = FineTuneOptions(
             model: try HubAccess.model(arguments.positionals[0]),
@@ -89,9 +99,13 @@ struct Finetune: Command {
             output: URL(fileURLWithPath: try arguments.required("--output")))
         options.evaluationData = arguments.url("--eval-data")
         options.testData = arguments.url("--test-data")
-        options.problem = try arguments.choice("--problem", Problem.self) ?? .singleLabel
+        options.problem = try Self.problem(arguments, task: task)
         options.modelSize = try Self.modelSize(arguments)
         options.method = try Self.method(arguments)
+        options.weights = try arguments.choice("--init", BaseWeights.self) ?? .pretrained
+        if options.weights == .random, options.method != .full {
+            throw arguments.usage("--init random trains every parameter: it needs --method full")
+        }
         options.settings = try Self.settings(arguments, over: FineTuneSettings())
         options.policy = try arguments.policy(SavePolicy())
         options.maximumLength =
@@ -101,9 +115,12 @@ struct Finetune: Command {
             ?? options.validationShare
         options.baseID = arguments.string("--base-model")
         try arguments.machine().apply(to: &options)
-        if options.problem == .regression, options.settings.monitor != .validationLoss {
+        if [.regression, .causal].contains(options.problem),
+            options.settings.monitor != .validationLoss
+        {
+            let kind = options.problem == .causal ? "--task causal" : "--problem regression"
             throw arguments.usage(
-                "--monitor must be val-loss for --problem regression, found "
+                "--monitor must be val-loss for \(kind), found "
                     + "'\(options.settings.monitor.rawValue)'")
         }
         if options.problem == .multiLabel, options.settings.monitor == .macroF1 {
@@ -114,6 +131,23 @@ struct Finetune: Command {
         }
         self.options = options
         self.arguments = arguments
+    }
+
+    private static func problem(_ arguments: Arguments, task: String) throws -> Problem {
+        let kinds = Problem.allCases.filter { $0 != .causal }.map(\.rawValue)
+        if task == "causal" {
+            if arguments.has("--problem") {
+                throw arguments.usage("--problem is for --task classify, not for --task causal")
+            }
+            return .causal
+        }
+        guard let name = arguments.string("--problem") else { return .singleLabel }
+        guard kinds.contains(name), let problem = Problem(rawValue: name) else {
+            throw arguments.usage(
+                "--problem must be one of \(kinds.joined(separator: ", ")), found '\(name)'"
+                    + Spelling.suggestion(for: name, among: kinds))
+        }
+        return problem
     }
 
     private static func modelSize(_ arguments: Arguments) throws -> ModelSize? {
@@ -239,7 +273,8 @@ struct Finetune: Command {
 
     func run() throws {
         let own = [
-            "--method", "--rank", "--alpha", "--use-rslora", "--use-dora", "--target-modules",
+            "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
+            "--target-modules",
             "--dropout", "--decay-scope",
         ]
         if arguments.has("--from-trainer"), let flag = own.first(where: arguments.has) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/// `cairn predict`: labels and probabilities for texts.
+/// `cairn predict`: labels and probabilities for texts; of a language model their likelihood.
 
 import Cairn
 import Foundation
 
 struct Predict: Command {
     static let name = "predict"
-    static let summary = "Labels texts with a checkpoint."
+    static let summary =
+        "Labels texts with a checkpoint, or says how likely a language model finds them."
     static let positionals = ["CHECKPOINT"]
     static let example = "cairn predict checkpoints/best --text \"A fine film.\""
     static let flags = [
@@ -16,7 +17,7 @@ struct Predict: Command {
         Flag("--precision", "KIND", "bf16 or fp32; as in training"),
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document with logits and probabilities"),
     ]
@@ -39,13 +40,43 @@ struct Predict: Command {
         } else {
             data = try inference.rows(URL(fileURLWithPath: try arguments.required("--data")))
         }
-        let logits = try predictor.evaluate(data).logits
+        let evaluation = try predictor.evaluate(data)
+        if let losses = evaluation.tokenLosses {
+            return try show(data, losses)
+        }
+        let logits = evaluation.logits
         let predictions = logits.map { Prediction(logits: $0, task: inference.checkpoint.task) }
         if arguments.has("--json") {
             try document(predictions, inference.checkpoint.task).printed()
         } else {
             for prediction in predictions { print(line(prediction, inference.checkpoint.task)) }
         }
+    }
+
+    /// Per row: how many tokens were predicted, their log-likelihood, the perplexity.
+    private func show(_ data: DataSet, _ losses: [[Float]]) throws {
+        let rows = losses.map { losses in (losses.count, losses.reduce(0.0) { $0 + Double($1) }) }
+        guard arguments.has("--json") else {
+            for (count, sum) in rows {
+                print(
+                    "\(count) tokens\t"
+                        + (count == 0
+                            ? "nothing to predict"
+                            : String(
+                                format: "log-likelihood %.4f\tperplexity %.4f", -sum,
+                                exp(sum / Double(count)))))
+            }
+            return
+        }
+        let documents = zip(zip(data.ids, losses), rows).map { row, total -> JSONValue in
+            .object([
+                "token_ids": .array(row.0.map { .integer(Int64($0)) }),
+                "token_log_likelihoods": .array(row.1.map { .number(-Double($0)) }),
+                "log_likelihood": .number(-total.1),
+                "perplexity": total.0 == 0 ? .null : .number(exp(total.1 / Double(total.0))),
+            ])
+        }
+        try JSONValue.object(["rows": .array(documents)]).printed()
     }
 
     private func line(_ prediction: Prediction, _ task: Task) -> String {
@@ -57,7 +88,8 @@ struct Predict: Command {
             return prediction.labelIDs.map {
                 labels[$0] + String(format: " %.4f", prediction.probabilities[$0])
             }.joined(separator: "\t")
-        case .regression: return prediction.logits.map { "\($0)" }.joined(separator: "\t")
+        case .regression, .causal:
+            return prediction.logits.map { "\($0)" }.joined(separator: "\t")
         }
     }
 
@@ -75,7 +107,7 @@ struct Predict: Command {
             switch task {
             case .singleLabel: (row["label"], row["label_id"]) = (names[0], ids[0])
             case .multiLabel: (row["label"], row["label_id"]) = (.array(names), .array(ids))
-            case .regression: (row["label"], row["label_id"]) = (.null, .null)
+            case .regression, .causal: (row["label"], row["label_id"]) = (.null, .null)
             }
             return .object(row)
         }

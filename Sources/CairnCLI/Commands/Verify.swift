@@ -20,7 +20,7 @@ struct Verify: Command {
         Flag("--data", "FILE", "where the training rows lie now"),
         Flag("--eval-data", "FILE", "where the validation rows lie now"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
-        Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
+        Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document"),
     ]

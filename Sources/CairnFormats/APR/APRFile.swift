@@ -8,11 +8,13 @@ import Foundation
 ///
 /// The file is read once from end to end when it is opened, for its checksum.
 public struct APRFile: Sendable {
+    /// The file.
     public let url: URL
 
     /// In byte order of their names.
     public let entries: [APREntry]
 
+    /// What the header's flags say.
     public let flags: APRFlags
 
     /// Known members under their keys and in their order, absent ones left out, then custom ones.
@@ -40,8 +42,10 @@ public struct APRFile: Sendable {
         self.url = url
     }
 
+    /// The names of all tensors, in the order of the index.
     public var names: [String] { entries.map(\.name) }
 
+    /// The entry of a name; nil when there is none.
     public func entry(named name: String) -> APREntry? { places[name].map { entries[$0] } }
 
     /// The tensor of that name, over the file's own bytes; nil when there is none.

@@ -5,8 +5,11 @@ import CairnTensor
 
 /// What the index says of one tensor.
 public struct APREntry: Sendable {
+    /// The tensor's name.
     public let name: String
+    /// How its elements are stored.
     public let type: APRElementType
+    /// Its shape, row-major.
     public let shape: Shape
     /// Where its bytes lie in the file.
     public let range: Range<Int>

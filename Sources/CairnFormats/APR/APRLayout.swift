@@ -65,17 +65,29 @@ public struct APRFlags: OptionSet, Sendable, Hashable {
 
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
+    /// Data compressed by LZ4.
     public static let lz4 = APRFlags(rawValue: 0x0001)
+    /// Data compressed by Zstandard.
     public static let zstd = APRFlags(rawValue: 0x0002)
+    /// Data that needs a key.
     public static let encrypted = APRFlags(rawValue: 0x0004)
+    /// A signature follows.
     public static let signed = APRFlags(rawValue: 0x0008)
+    /// One of several files of a model.
     public static let sharded = APRFlags(rawValue: 0x0010)
+    /// Tensors of quantized types.
     public static let quantized = APRFlags(rawValue: 0x0020)
+    /// An audio model with its filter bank.
     public static let filterbank = APRFlags(rawValue: 0x0040)
+    /// The metadata has a model card.
     public static let modelCard = APRFlags(rawValue: 0x0080)
+    /// Meant to be read while it arrives.
     public static let streaming = APRFlags(rawValue: 0x0100)
+    /// The metadata has a vocabulary.
     public static let vocabulary = APRFlags(rawValue: 0x0200)
+    /// Tensors are row-major.
     public static let rowMajor = APRFlags(rawValue: 0x0400)
+    /// Tensors are column-major; such a file is refused.
     public static let columnMajor = APRFlags(rawValue: 0x0800)
 
     /// The format's words, by bit.
@@ -97,17 +109,25 @@ public struct APRFlags: OptionSet, Sendable, Hashable {
 
 /// How the elements of an APR tensor are stored.
 public enum APRElementType: UInt8, CaseIterable, Sendable {
+    /// IEEE 754, 32 bits.
     case f32 = 0
+    /// IEEE 754, 16 bits.
     case f16 = 1
+    /// IEEE 754, 64 bits.
     case f64 = 3
+    /// Integers of 32 bits.
     case i32 = 4
+    /// Integers of 64 bits.
     case i64 = 5
+    /// Integers of 8 bits.
     case i8 = 6
+    /// Integers of 8 bits without sign.
     case u8 = 7
     /// GGUF's blocks of 256 elements in 144 bytes.
     case q4k = 12
     /// GGUF's blocks of 256 elements in 210 bytes.
     case q6k = 14
+    /// The upper half of a 32-bit number.
     case bf16 = 30
     /// Blocks of 32 elements: a scale in fp16, then 16 bytes of two elements each.
     case aprQ4 = 128
@@ -144,6 +164,7 @@ public enum APRElementType: UInt8, CaseIterable, Sendable {
         }
     }
 
+    /// The type's name in reports.
     public var name: String {
         switch self {
         case .q4k: "Q4_K"

@@ -16,14 +16,19 @@ import Foundation
 ///
 /// Source: the format as implemented by the crate `apr-format`, module `core_io`.
 public struct APRVersion1: Sendable, Equatable {
+    /// The number of the kind of model.
     public let modelType: UInt16
+    /// Bytes of metadata.
     public let metadataSize: Int
+    /// Bytes of payload as stored.
     public let payloadSize: Int
+    /// Bytes of payload after decompression, as the header says.
     public let uncompressedSize: Int
     /// The name of the compression.
     public let compression: String
     /// The names of the flags that are set.
     public let flags: [String]
+    /// What the writer thought of the model, from 0 to 100.
     public let qualityScore: Int
 
     static let magic: [UInt8] = [0x41, 0x50, 0x52, 0x4E]
@@ -47,6 +52,7 @@ public struct APRVersion1: Sendable, Equatable {
         0x40: "mixture of experts", 0xFF: "custom",
     ]
 
+    /// The kind of model in words; `unknown` for a number without a name.
     public var modelTypeName: String { Self.modelTypes[modelType] ?? "unknown" }
 
     /// Fails on what is no APR v1 file, is cut off, or does not have the checksum that it ends in.

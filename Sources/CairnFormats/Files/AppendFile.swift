@@ -13,6 +13,7 @@ import Foundation
 ///
 /// An object belongs to one thread at a time.
 public final class AppendFile {
+    /// The file that grows.
     public let url: URL
 
     /// The bytes of whole lines.
@@ -76,6 +77,7 @@ public final class AppendFile {
         try add(bytes)
     }
 
+    /// Appends a line and its end; see the call with bytes.
     public func append(_ line: String) throws(FormatError) { try append(line.utf8) }
 
     /// Returns when every line is on the medium.

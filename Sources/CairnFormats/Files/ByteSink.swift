@@ -14,8 +14,10 @@ public protocol ByteSink {
 }
 
 extension ByteSink {
+    /// Asks for nothing.
     public mutating func reserve(_ byteCount: Int) throws(FormatError) {}
 
+    /// Takes all of `data`, or throws.
     public mutating func write(_ data: Data) throws(FormatError) {
         let result = data.withUnsafeBytes { bytes in
             Result { () throws(FormatError) in try write(bytes) }
@@ -26,8 +28,10 @@ extension ByteSink {
 
 /// Collects bytes in memory.
 public struct DataSink: ByteSink {
+    /// All that was written, in order.
     public private(set) var data = Data()
 
+    /// An empty sink.
     public init() {}
 
     public mutating func write(_ bytes: UnsafeRawBufferPointer) { data.append(contentsOf: bytes) }

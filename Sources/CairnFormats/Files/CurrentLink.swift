@@ -8,10 +8,13 @@ import Foundation
 /// It is replaced in one step: a link `.NAME.tmp-<nonce>` is made, renamed over it, and the
 /// directory brought to the medium. A reader finds the old destination or the new one.
 public struct CurrentLink: Sendable {
+    /// The folder that holds the link and what it names.
     public let directory: URL
+    /// The link's own name.
     public let name: String
     private let files: any FileOperations
 
+    /// The link `name` of `directory`; nothing is read or made yet.
     public init(_ name: String = "latest", in directory: URL) {
         self.init(name, in: directory, files: SystemFiles())
     }

@@ -7,10 +7,12 @@ import Foundation
 public struct CommittedFile: Equatable, Sendable {
     /// Relative to the directory.
     public let name: String
+    /// Bytes of the file.
     public let size: Int
     /// In lower-case hexadecimal digits.
     public let sha256: String
 
+    /// A file with its size and digest.
     public init(name: String, size: Int, sha256: String) {
         self.name = name
         self.size = size
@@ -29,6 +31,7 @@ public struct CommittedFile: Equatable, Sendable {
 /// Where the system cannot exchange two directories the old one is renamed aside first: a crash
 /// between the two renames leaves it as `.NAME.old-<nonce>`.
 public final class DirectoryCommit {
+    /// Where the directory comes to stand.
     public let target: URL
 
     /// The old directory, where it could not be removed after the new one was in place.
@@ -48,6 +51,7 @@ public final class DirectoryCommit {
     private static let mostUnfinished = 64
 
     /// - Parameters:
+    ///   - target: where the directory comes to stand.
     ///   - subfolders: the folders that names may begin with, as `training` in
     ///     `training/state.json`; no other name may hold a "/".
     ///
@@ -102,6 +106,7 @@ public final class DirectoryCommit {
         }
     }
 
+    /// Writes a file of the directory from bytes at hand.
     public func add(name: String, _ data: Data) throws {
         try add(name: name) { sink in try sink.write(data) }
     }

@@ -12,10 +12,12 @@ import Foundation
 /// The last member is the digest of the others: of the document without it, in their order and
 /// without white space. So every byte that says anything is covered, the manifest's own too.
 public struct Manifest: Equatable, Sendable {
+    /// The manifest's name in its directory.
     public static let fileName = "manifest.json"
     /// What this version writes, and the newest that it reads.
     public static let currentSchema = 1
 
+    /// Which run wrote the directory.
     public let runID: String
     /// The name that the directory was committed under; it may be copied to another.
     public let name: String
@@ -24,6 +26,7 @@ public struct Manifest: Equatable, Sendable {
     /// In order of their names; none is the manifest itself.
     public let files: [CommittedFile]
 
+    /// The manifest of files that were written.
     public init(runID: String, name: String, parent: String?, files: [CommittedFile]) {
         self.runID = runID
         self.name = name
@@ -31,6 +34,7 @@ public struct Manifest: Equatable, Sendable {
         self.files = files.sorted { $0.name.utf8Precedes($1.name) }
     }
 
+    /// The document as it stands in the file.
     public func serialized() throws(FormatError) -> Data {
         let entries = files.map { file in
             (
@@ -66,7 +70,7 @@ extension Manifest {
         try self.init(try JSONValue.parse(contentsOf: url), file: url.path)
     }
 
-    /// - Parameter file: what errors call the document.
+    /// Reads a manifest; `file` is what errors call the document.
     public init(_ json: JSONValue, file: String) throws(FormatError) {
         let reader = EntryReader(file: file)
         let schema = try reader.integer(json["schema_version"], "schema_version")

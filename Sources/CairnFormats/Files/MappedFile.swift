@@ -17,7 +17,9 @@ import Foundation
 /// Files of this project are replaced by renaming, which leaves a mapping as it was.
 public final class MappedFile: @unchecked Sendable {
     // Unchecked: the bytes are never written and go away with the last reference.
+    /// The file that is mapped.
     public let url: URL
+    /// Its bytes, valid as long as this object lives.
     public let bytes: UnsafeRawBufferPointer
 
     /// Fails when `url` is no regular file, or when the system refuses to open or to map it.

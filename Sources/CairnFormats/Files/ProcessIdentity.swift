@@ -13,7 +13,9 @@ import Foundation
 
 /// A process, told apart from a later one of the same number.
 public struct ProcessIdentity: Equatable, Sendable {
+    /// The process's number.
     public let pid: Int32
+    /// The machine's name.
     public let host: String
     /// Names one boot of the machine; empty where the system does not say.
     public let boot: String

@@ -47,6 +47,7 @@ public enum Removal {
 
 /// What a process that ended in the middle left in a directory under a hidden name.
 public struct Leftover: Sendable, Equatable {
+    /// Which work was cut off.
     public enum Kind: String, Sendable, CaseIterable {
         /// A commit that was not put in place, or what stood there before it.
         case staging = "tmp"
@@ -56,9 +57,11 @@ public struct Leftover: Sendable, Equatable {
         case removed = "gone"
     }
 
+    /// Where it lies.
     public let url: URL
     /// The name that the content was to have, or had.
     public let name: String
+    /// Which work left it.
     public let kind: Kind
 
     /// The leftovers in `directory`, by name; only what is named exactly as commits name it.
@@ -82,9 +85,8 @@ public struct Leftover: Sendable, Equatable {
     /// A displaced directory gets its name again where that is free. Gone for good are what was
     /// being removed; a commit that its manifest does not describe in full; and all else once a
     /// directory that is whole has the name. A whole commit, and what was displaced, stay while
-    /// nothing whole has the name: they are the only copy.
-    ///
-    /// - Parameter lock: shows that no other process writes here, so that each leftover's is dead.
+    /// nothing whole has the name: they are the only copy. The lock shows that no other process
+    /// writes here, so that each leftover's is dead.
     public static func sweep(
         in directory: URL, holding lock: RunLock
     ) throws(FormatError) -> [Leftover] {

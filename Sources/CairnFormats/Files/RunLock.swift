@@ -21,8 +21,10 @@ import Foundation
 /// it believed: a process of this host that is gone has no right any more, one of another host
 /// keeps it until a person removes the file.
 public final class RunLock: Sendable {
+    /// The lock file's name in its directory.
     public static let fileName = ".cairn-lock"
 
+    /// The directory that is held.
     public let directory: URL
     /// What a user should know: whose lock was taken over, if the last owner did not let go of it.
     public let note: String?

@@ -12,7 +12,9 @@ import Foundation
 public final class SideDigest {
     /// A part of the string.
     public enum Part: Sendable {
+        /// Bytes at hand.
         case bytes([UInt8])
+        /// The bytes of a tensor.
         case tensor(Tensor)
     }
 
@@ -22,6 +24,7 @@ public final class SideDigest {
     private var part = 0
     private var offset = 0
 
+    /// The digest of parts, one after the other; no byte of them was taken yet.
     public init(_ parts: [Part]) { self.parts = parts }
 
     /// Feeds `bytes` to the hash of a file, and as many bytes of the parts to this one.

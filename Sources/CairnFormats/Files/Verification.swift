@@ -9,11 +9,13 @@ public struct Verification: Equatable, Sendable {
     public enum Problem: Equatable, Sendable, CustomStringConvertible {
         /// The manifest is missing, cannot be read, or is of a newer schema.
         case manifest(FormatError)
+        /// The manifest lists a file that is not there.
         case missing(file: String)
         /// `damage` is the first byte that is missing or too many.
         case size(file: String, expected: Int, found: Int)
         /// `zerosFrom` is where the file becomes nothing but zeros, where it does.
         case digest(file: String, expected: String, found: String, zerosFrom: Int?)
+        /// A file cannot be read.
         case unreadable(file: String, FormatError)
 
         public var description: String {
@@ -38,15 +40,17 @@ public struct Verification: Equatable, Sendable {
     public internal(set) var strangers: [String] = []
     /// Files whose size, and unless `sizesOnly` content, is as committed.
     public internal(set) var verifiedFiles = 0
+    /// Bytes that were compared so far.
     public internal(set) var verifiedBytes = 0
 
+    /// Whether nothing is wrong.
     public var isWhole: Bool { problems.isEmpty }
 }
 
 extension Manifest {
     /// Reads the manifest of a directory and compares every file with it.
     ///
-    /// - Parameter sizesOnly: reads no file but the manifest, so that it costs next to nothing.
+    /// With `sizesOnly` no file but the manifest is read, so that it costs next to nothing.
     public static func check(_ directory: URL, sizesOnly: Bool = false) -> Verification {
         do {
             return try Manifest(of: directory).verify(directory, sizesOnly: sizesOnly)

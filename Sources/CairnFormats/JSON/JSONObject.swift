@@ -14,6 +14,7 @@ public struct JSONObject: Sendable, RandomAccessCollection, ExpressibleByDiction
     private var members: [Element] = []
     private var places: [ByteKey: Int] = [:]
 
+    /// An object without members.
     public init() {}
 
     /// - Precondition: no key occurs twice.
@@ -29,6 +30,7 @@ public struct JSONObject: Sendable, RandomAccessCollection, ExpressibleByDiction
     public var startIndex: Int { 0 }
     public var endIndex: Int { members.count }
     public subscript(position: Int) -> Element { members[position] }
+    /// The names of all members, in order.
     public var keys: [String] { members.map(\.key) }
 
     /// The value of `key`; a new key goes to the end, nil removes the member.

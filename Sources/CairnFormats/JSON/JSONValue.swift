@@ -8,18 +8,26 @@ import Foundation
 /// A number without fraction and exponent that fits 64 bits is an `integer`, every other one
 /// (`-0` included, for its sign) a `number`. Strings compare by their bytes.
 public enum JSONValue: Sendable {
+    /// `null`
     case null
+    /// `true` or `false`
     case bool(Bool)
+    /// A number written without fraction and exponent that 64 bits hold.
     case integer(Int64)
+    /// Any other number.
     case number(Double)
+    /// A text.
     case string(String)
+    /// Values in order.
     case array([JSONValue])
+    /// Members by name, in order.
     case object(JSONObject)
 
     /// Reads one document, strictly: RFC 8259 without duplicate keys, byte-order mark, lone
     /// surrogates, numbers beyond a double, or bytes after the document; at most 256 levels.
     ///
     /// - Parameters:
+    ///   - data: the document in UTF-8.
     ///   - file: what errors call the document.
     ///   - allowNonFinite: also takes `NaN`, `Infinity` and `-Infinity`, which Python writes.
     public static func parse(
@@ -64,8 +72,10 @@ public enum JSONValue: Sendable {
 // MARK: Reading
 
 extension JSONValue {
+    /// Whether this is `null`.
     public var isNull: Bool { if case .null = self { true } else { false } }
 
+    /// The value of a boolean; nil for another kind, as in the next ones.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
 
     /// A whole number, written as `3` or as `3.0`.
@@ -86,10 +96,13 @@ extension JSONValue {
         }
     }
 
+    /// The text of a string.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
 
+    /// The elements of an array.
     public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
 
+    /// The members of an object.
     public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
 
     /// The member of an object; nil when there is none or this is not an object.
@@ -151,8 +164,12 @@ extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
         self = .object(JSONObject(elements))
     }
 
+    /// A boolean.
     public init(_ value: Bool) { self = .bool(value) }
+    /// An integer.
     public init(_ value: Int) { self = .integer(Int64(value)) }
+    /// A number with a fraction.
     public init(_ value: Double) { self = .number(value) }
+    /// A text.
     public init(_ value: String) { self = .string(value) }
 }

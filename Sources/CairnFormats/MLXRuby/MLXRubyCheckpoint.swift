@@ -20,17 +20,22 @@ import Foundation
 public struct MLXRubyCheckpoint: Sendable {
     /// How the native form keeps its weights.
     public enum WeightsFormat: String, Sendable {
+        /// Arrays in a zip archive, as numpy writes them.
         case npz
+        /// One safetensors file.
         case safetensors
     }
 
     /// By dotted name: `net.layers.0.weight`.
     public var tensors: [String: Tensor]
+    /// What the trainer noted.
     public var metadata: JSONObject
+    /// The optimizer's state, where there is one.
     public var optimizer: MLXRubyOptimizer?
     /// What Cairn adds, which mlx-ruby does not look at; its keys are among `additionKeys`.
     public var additions = JSONObject()
 
+    /// A checkpoint of parts at hand.
     public init(
         tensors: [String: Tensor], metadata: JSONObject = JSONObject(),
         optimizer: MLXRubyOptimizer? = nil
@@ -50,6 +55,7 @@ public struct MLXRubyCheckpoint: Sendable {
     /// What the name of a sidecar adds to that of its weights.
     public static let sidecarSuffix = ".mlxmeta.json"
 
+    /// Where the sidecar of a native checkpoint lies.
     public static func sidecarURL(ofWeights url: URL) -> URL {
         url.deletingLastPathComponent().appendingPathComponent(
             url.lastPathComponent + sidecarSuffix)

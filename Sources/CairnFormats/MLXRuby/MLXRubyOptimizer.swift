@@ -12,16 +12,19 @@ public enum MLXRubyOptimizer: Sendable {
         /// By the parameter's dotted name, then by the slot's name: `m`, `v`, ...
         public var slots: [String: [String: Tensor]]
 
+        /// A state of numbers and tensors.
         public init(scalars: [String: JSONValue], slots: [String: [String: Tensor]]) {
             self.scalars = scalars
             self.slots = slots
         }
     }
 
+    /// One optimizer for all parameters.
     case single(State)
     /// A `MultiOptimizer`, in the order of its groups.
     case multiple([State])
 
+    /// The states in order: one, or one per group.
     public var states: [State] {
         switch self {
         case .single(let state): [state]

@@ -4,6 +4,7 @@
 import CairnTensor
 import Foundation
 
+/// Reads single `.npy` files.
 public enum NPYReader {
     /// The array of a `.npy` file: over the file's own bytes where they are in order, aligned and
     /// little-endian, else a copy.

@@ -9,6 +9,7 @@ import Foundation
 /// Directory and headers are checked when the file is opened, data and checksum of an array when
 /// it is read. A deflated array is inflated into exactly the memory that its header asks for.
 public struct NPZFile: Sendable {
+    /// The archive.
     public let url: URL
 
     /// In byte order.

@@ -25,12 +25,14 @@ public enum MarshalReader {
     /// Levels of arrays and hashes: far beyond any real file, far within any thread's stack.
     public static let depthLimit = 256
 
+    /// The value that a file holds; fails on all that the type's description refuses.
     public static func value(contentsOf url: URL) throws(FormatError) -> MarshalValue {
         let file = try MappedFile(contentsOf: url)
         defer { withExtendedLifetime(file) {} }
         return try value(bytes: file.bytes, file: url.path)
     }
 
+    /// The value of bytes at hand; `file` is what errors call them.
     public static func value(_ data: Data, file: String) throws(FormatError) -> MarshalValue {
         let result = data.withUnsafeBytes { bytes in
             Result { () throws(FormatError) in try value(bytes: bytes, file: file) }

@@ -6,15 +6,23 @@
 /// Parts that a stream refers to several times are shared here too, so that a value never takes
 /// more memory than a fixed multiple of its stream.
 public enum MarshalValue: Sendable {
+    /// `nil`
     case null
+    /// `true` or `false`
     case bool(Bool)
+    /// An integer that 64 bits with a sign hold.
     case integer(Int64)
     /// An integer beyond 64 bits.
     indirect case bigInteger(MarshalBigInteger)
+    /// A number of 64 bits, which may be NaN or infinite.
     case float(Double)
+    /// Bytes with an encoding.
     indirect case string(MarshalString)
+    /// A symbol.
     indirect case symbol(MarshalString)
+    /// Values in order.
     case array([MarshalValue])
+    /// Keys and values in order.
     indirect case hash(MarshalHash)
 
     /// A string in UTF-8.
@@ -23,6 +31,7 @@ public enum MarshalValue: Sendable {
 
 /// An integer that 64 bits with a sign cannot hold.
 public struct MarshalBigInteger: Hashable, Sendable {
+    /// Whether the number is below zero.
     public let isNegative: Bool
     /// The absolute value, lowest byte first, without zeros at the end.
     public let magnitude: [UInt8]
@@ -51,23 +60,30 @@ public struct MarshalBigInteger: Hashable, Sendable {
 
 /// Bytes and the encoding they are meant in.
 public struct MarshalString: Hashable, Sendable {
+    /// What the bytes of a string mean.
     public enum Encoding: Hashable, Sendable {
         /// Ruby's ASCII-8BIT.
         case binary
+        /// US-ASCII.
         case ascii
+        /// UTF-8.
         case utf8
         /// Another one by its name in Ruby, as `Shift_JIS`.
         case named(String)
     }
 
+    /// The bytes as stored.
     public let bytes: [UInt8]
+    /// What they mean.
     public let encoding: Encoding
 
+    /// Bytes that are meant in an encoding; whether they are valid in it is not checked.
     public init(bytes: [UInt8], encoding: Encoding) {
         self.bytes = bytes
         self.encoding = encoding
     }
 
+    /// A text in UTF-8.
     public init(_ text: String) { self.init(bytes: Array(text.utf8), encoding: .utf8) }
 
     /// A symbol's name: Ruby holds one of ASCII alone as ASCII.
@@ -96,10 +112,12 @@ public struct MarshalString: Hashable, Sendable {
 
 /// Keys and values in order, and what a missing key gives.
 public struct MarshalHash: Sendable {
+    /// Keys with their values, in the order of insertion.
     public var pairs: [(key: MarshalValue, value: MarshalValue)]
     /// Ruby's `default`; nil when the hash has none.
     public var standard: MarshalValue?
 
+    /// A hash of pairs, with what a missing key gives.
     public init(_ pairs: [(key: MarshalValue, value: MarshalValue)], default: MarshalValue? = nil) {
         self.pairs = pairs
         standard = `default`

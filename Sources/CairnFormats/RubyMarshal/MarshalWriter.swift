@@ -29,6 +29,7 @@ public struct MarshalWriter {
         try writer.finish(to: &sink)
     }
 
+    /// The stream of a value, as `Marshal.dump` writes it.
     public static func data(_ value: MarshalValue) throws(FormatError) -> Data {
         var sink = DataSink()
         try write(value, to: &sink)

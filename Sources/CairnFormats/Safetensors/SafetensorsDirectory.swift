@@ -13,6 +13,7 @@ public struct SafetensorsDirectory: Sendable {
     static let singleName = "model.safetensors"
     static let indexName = "model.safetensors.index.json"
 
+    /// The directory.
     public let url: URL
 
     /// In byte order.
@@ -63,6 +64,7 @@ public struct SafetensorsDirectory: Sendable {
         places[name].flatMap { shards[$0].layout(of: name) }
     }
 
+    /// The tensor of a name, from whichever file holds it; nil when none does.
     public func tensor(named name: String) -> Tensor? {
         places[name].flatMap { shards[$0].tensor(named: name) }
     }

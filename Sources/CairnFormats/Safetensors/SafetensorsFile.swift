@@ -8,6 +8,7 @@ import Foundation
 ///
 /// Everything the header says is checked when the file is opened; data is read when used.
 public struct SafetensorsFile: Sendable {
+    /// The file.
     public let url: URL
 
     /// In byte order.
@@ -50,6 +51,7 @@ public struct SafetensorsFile: Sendable {
         return Tensor(dtype: entry.dtype, shape: entry.shape, storage: storage)
     }
 
+    /// Every tensor by its name, over the file's own bytes.
     public var tensors: [String: Tensor] {
         header.entries.keys.reduce(into: [:]) { $0[$1] = tensor(named: $1) }
     }

@@ -108,7 +108,9 @@ public enum SafetensorsWriter {
 
 /// Type and shape of a tensor that a file is to hold.
 public struct TensorLayout: Equatable, Sendable {
+    /// How elements are stored.
     public let dtype: DType
+    /// How they are arranged, row-major.
     public let shape: Shape
 
     /// - Precondition: the elements fill whole bytes, of a number that fits `Int`.
@@ -120,5 +122,6 @@ public struct TensorLayout: Equatable, Sendable {
         self.shape = shape
     }
 
+    /// Bytes of all elements.
     public var byteCount: Int { dtype.byteCount(elements: shape.elementCount)! }
 }

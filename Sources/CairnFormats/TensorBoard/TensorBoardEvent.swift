@@ -18,15 +18,19 @@ import Foundation
 public struct TensorBoardEvent: Sendable, Equatable {
     /// A value under a name; a name's part before "/" is the group that TensorBoard shows it in.
     public struct Scalar: Sendable, Equatable {
+        /// The name of the curve.
         public let tag: String
+        /// The number at this step.
         public let value: Float
 
+        /// A number of a curve.
         public init(_ tag: String, _ value: Float) {
             self.tag = tag
             self.value = value
         }
     }
 
+    /// What an event says.
     public enum Content: Sendable, Equatable {
         /// "brain.Event:2": the first event of a file.
         case fileVersion
@@ -35,12 +39,15 @@ public struct TensorBoardEvent: Sendable, Equatable {
         /// Readers let the first start of a directory pass, and at each later one drop every value
         /// whose step is at least this event's.
         case start
+        /// Numbers of curves at one step.
         case scalars([Scalar])
     }
 
     /// Seconds since 1970.
     public let wallTime: Double
+    /// The step that the event is of.
     public let step: Int
+    /// What it says.
     public let content: Content
 
     /// - Precondition: `step` is not negative.

@@ -14,6 +14,7 @@ import Foundation
 /// Events reach the system with every `append` and the medium with `close`. After a crash the file
 /// may end within a record, which readers pass over.
 public final class TensorBoardLog {
+    /// The event file.
     public let url: URL
     private var sink: FileSink?
     private let clock: @Sendable () -> Double
@@ -21,6 +22,7 @@ public final class TensorBoardLog {
     /// Creates the file, and the directory where there is none.
     ///
     /// - Parameters:
+    ///   - directory: where the file goes.
     ///   - firstStep: the smallest step that will be appended.
     ///   - clock: seconds since 1970.
     public convenience init(

@@ -5,6 +5,7 @@ import Foundation
 
 /// A directory seen from outside: kind, what is missing, where weights and metadata are.
 public struct DirectoryReport: Sendable {
+    /// What a directory is.
     public enum Kind: String, Sendable, CaseIterable {
         /// A model as transformers saves it: configuration, weights, tokenizer.
         case baseModel = "base_model"
@@ -18,7 +19,9 @@ public struct DirectoryReport: Sendable {
         case trainerCheckpoint = "trainer_checkpoint"
     }
 
+    /// The directory.
     public let url: URL
+    /// What it is.
     public let kind: Kind
 
     /// Paths within the directory that should be there and are not, sorted.

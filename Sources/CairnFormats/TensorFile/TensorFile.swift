@@ -23,9 +23,11 @@ import Foundation
 public struct TensorFile: Sendable {
     /// What a file says of a tensor before anyone asks for its values.
     public struct Entry: Sendable, Equatable {
+        /// The tensor's name.
         public let name: String
         /// The format's word for its element type.
         public let type: String
+        /// Its shape, row-major.
         public let shape: Shape
         /// Of the values as they are stored, or unpacked where the file is compressed.
         public let byteCount: Int
@@ -39,7 +41,9 @@ public struct TensorFile: Sendable {
         case apr(APRFile)
     }
 
+    /// The file.
     public let url: URL
+    /// How it is written.
     public let format: TensorFormat
 
     /// In byte order of their names.
@@ -55,9 +59,9 @@ public struct TensorFile: Sendable {
 
     /// Opens a file, or a directory of safetensors files.
     ///
-    /// The content says in which format a file is, and its name may not speak against it.
+    /// The content says in which format a file is, and its name may not speak against it. Where a
+    /// format is given, the file must be in that one, whatever its name.
     ///
-    /// - Parameter format: what it must be in, whatever its name.
     /// - Throws: when the content is in no format or in another one, and on whatever the format's
     ///   own reader refuses.
     public init(contentsOf url: URL, format expected: TensorFormat? = nil) throws(FormatError) {
@@ -111,6 +115,7 @@ public struct TensorFile: Sendable {
         }
     }
 
+    /// The names of all tensors, in the order of the file.
     public var names: [String] { entries.map(\.name) }
 
     /// The tensor of that name; nil when there is none.
@@ -127,6 +132,7 @@ public struct TensorFile: Sendable {
         }
     }
 
+    /// Every tensor by its name, but for entries whose type no tensor has.
     public func tensors() throws(FormatError) -> [String: Tensor] {
         var tensors: [String: Tensor] = [:]
         for name in names { tensors[name] = try tensor(named: name) }

@@ -5,9 +5,13 @@ import Foundation
 
 /// A format of a single file of tensors.
 public enum TensorFormat: String, CaseIterable, Sendable {
+    /// safetensors: a JSON header, then the bytes.
     case safetensors
+    /// numpy's archive of arrays.
     case npz
+    /// Ruby's Marshal, read as data.
     case marshal
+    /// APR, version 2.
     case apr
 
     /// The extensions of its files, the usual one first.

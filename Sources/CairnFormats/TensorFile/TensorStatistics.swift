@@ -7,11 +7,13 @@ import CairnTensor
 public struct TensorStatistics: Sendable, Equatable {
     /// Of the finite elements; nil when there is none.
     public private(set) var minimum: Double?
+    /// Of the finite elements; nil when there is none.
     public private(set) var maximum: Double?
     /// Sum over count, in double and in order; nil too when the sum exceeds a double.
     public var mean: Double? {
         finiteCount > 0 && sum.isFinite ? sum / Double(finiteCount) : nil
     }
+    /// Elements that are not a number.
     public private(set) var nanCount = 0
     /// Of both signs.
     public private(set) var infinityCount = 0

@@ -22,7 +22,9 @@ public struct TorchFile: Sendable {
     static let pickleLimit = 1 << 24
     static let versions = 1...10
 
+    /// The file.
     public let url: URL
+    /// What it holds, as data.
     public let value: TorchValue
 
     /// Reads and checks everything, checksums of storages included.

@@ -7,23 +7,34 @@ import CairnTensor
 ///
 /// Keys of dictionaries are strings, integers, booleans or None, each there once.
 public indirect enum TorchValue: Sendable {
+    /// Python's `None`.
     case none
+    /// `True` or `False`
     case bool(Bool)
+    /// An integer that 64 bits hold.
     case integer(Int64)
+    /// A float.
     case number(Double)
+    /// A `str`.
     case string(String)
+    /// A `list`.
     case list([TorchValue])
+    /// A `tuple`.
     case tuple([TorchValue])
     /// In the order of the file.
     case dictionary([(key: TorchValue, value: TorchValue)])
+    /// A tensor of torch, or of its storage types.
     case tensor(Tensor)
 }
 
 extension TorchValue {
+    /// Whether this is `None`.
     public var isNone: Bool { if case .none = self { true } else { false } }
 
+    /// The value of a boolean; nil for another kind, as in the next ones.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
 
+    /// The value of an integer.
     public var integer: Int? { if case .integer(let value) = self { Int(value) } else { nil } }
 
     /// Any number, of Python or in a tensor of one element.
@@ -37,6 +48,7 @@ extension TorchValue {
         }
     }
 
+    /// The text of a string.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
 
     /// The elements of a list or of a tuple.
@@ -47,10 +59,12 @@ extension TorchValue {
         }
     }
 
+    /// Keys with their values, in order.
     public var dictionary: [(key: TorchValue, value: TorchValue)]? {
         if case .dictionary(let members) = self { members } else { nil }
     }
 
+    /// The tensor.
     public var tensor: Tensor? { if case .tensor(let value) = self { value } else { nil } }
 
     /// The member of a dictionary under a key that is a string.

@@ -3,16 +3,21 @@
 
 /// Where an entry's bytes lie, how they are packed, and what they must be.
 public struct ZipEntry: Sendable, Equatable {
+    /// How an entry is compressed.
     public enum Method: Int, Sendable {
+        /// Not at all.
         case stored = 0
+        /// By zlib's deflate.
         case deflated = 8
     }
 
     /// A relative path with `/` between its parts.
     public let name: String
+    /// How the entry is compressed.
     public let method: Method
     /// Bytes once unpacked.
     public let byteCount: Int
+    /// The checksum of its content.
     public let crc32: UInt32
     /// The packed bytes' place in the archive.
     public let range: Range<Int>

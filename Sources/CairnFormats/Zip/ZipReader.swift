@@ -8,6 +8,7 @@ import Foundation
 ///
 /// See `ZipDirectory` for the format and for what is refused.
 public struct ZipReader: Sendable {
+    /// The archive.
     public let url: URL
 
     /// In the order of the archive's directory.
@@ -16,6 +17,7 @@ public struct ZipReader: Sendable {
     private let file: MappedFile
     private let places: [ByteKey: Int]
 
+    /// Reads the directory of an archive and checks every entry's place; contents are not read yet.
     public init(contentsOf url: URL) throws(FormatError) {
         self.url = url
         file = try MappedFile(contentsOf: url)
@@ -27,9 +29,9 @@ public struct ZipReader: Sendable {
     public func entry(named name: String) -> ZipEntry? { places[ByteKey(name)].map { entries[$0] } }
 
     /// The unpacked bytes, their checksum verified: those of the mapping where they are stored,
-    /// else memory of their own. They last as long as the storage is held.
+    /// else memory of their own. They last as long as the storage is held. `limit` is the most bytes
+    /// that the caller has a use for.
     ///
-    /// - Parameter limit: the most bytes that the caller has a use for.
     /// - Precondition: `entry` is one of `entries`.
     public func contents(of entry: ZipEntry, limit: Int) throws(FormatError) -> TensorStorage {
         guard entry.byteCount <= limit else {

@@ -23,6 +23,7 @@ public struct ZipWriter {
     private var directory = Data()
     private var names: Set<ByteKey> = []
 
+    /// An archive without entries.
     public init() {}
 
     /// Writes an entry whose bytes are `pieces` one after another.

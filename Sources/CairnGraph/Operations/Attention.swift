@@ -42,6 +42,12 @@ struct Attention: Operation {
         }
     }
 
+    /// q k^T and p v.
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        2 * shape.headDimension
+            * shape.pairs(batch, queries: node.inputs[0].rows, keys: node.inputs[1].rows)
+    }
+
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let (q, k, v) = (node.inputs[0], node.inputs[1], node.inputs[2])
         try execution.context.attentionForward(
@@ -54,6 +60,12 @@ struct Attention: Operation {
 /// Inputs: q, k, v, o, log sums, d_o. Outputs: dq, dk, dv.
 struct AttentionGradient: Operation {
     let shape: AttentionLayout
+
+    /// q k^T and d_o v^T; p^T d_o, ds k and ds^T q.
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        5 * shape.headDimension
+            * shape.pairs(batch, queries: node.inputs[0].rows, keys: node.inputs[1].rows)
+    }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let inputs = node.inputs.map { execution.matrix($0) }

@@ -47,6 +47,7 @@ struct Scale: Operation {
 /// y = a * b, element by element.
 struct Multiply: Operation {
     var rowRules: [RowRule] { [.follows, .follows] }
+    var inPlaceInput: Int? { 0 }
 
     func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {
         guard let dy = gradients[0] else { return }
@@ -90,6 +91,20 @@ struct ActivateGradient: Operation {
         try execution.context.activationBackward(
             function, execution.matrix(node.inputs[0]), dy: execution.matrix(node.inputs[1]),
             into: execution.matrix(node.outputs[0]))
+    }
+}
+
+/// slope = f'(x) and y = f(x), in this order: the slope takes the place of x.
+struct ActivateWithSlope: Operation {
+    let function: Activation
+
+    var rowRules: [RowRule] { [.follows] }
+    var inPlaceInput: Int? { 0 }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        try execution.context.activationSlope(
+            function, execution.matrix(node.inputs[0]), into: execution.matrix(node.outputs[1]),
+            slope: execution.matrix(node.outputs[0]))
     }
 }
 

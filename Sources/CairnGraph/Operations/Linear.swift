@@ -68,6 +68,12 @@ struct Linear: Operation {
         }
     }
 
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        let (x, y) = (node.inputs[0], node.outputs[0])
+        let perRow = x.columns * y.columns + (pair?.rank ?? 0) * (x.columns + y.columns)
+        return batch.count(x.rows) * perRow
+    }
+
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let x = node.inputs[0]
         let rows = execution.count(x.rows)
@@ -99,6 +105,10 @@ struct AdapterGradient: Operation {
 
     var parameters: [ParameterReference] { [b] }
 
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        batch.count(node.inputs[0].rows) * b.elementCount
+    }
+
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         try execution.context.matmul(
             execution.operand(node.inputs[0]), .weight(execution.weight(b)),
@@ -118,6 +128,10 @@ struct InputGradient: Operation, Accumulating {
     var parameters: [ParameterReference] { [weight] + [a].compactMap { $0 } }
     var inPlaceInput: Int? { accumulates ? (a == nil ? 1 : 2) : nil }
 
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        batch.count(node.inputs[0].rows) * (weight.elementCount + (a?.elementCount ?? 0))
+    }
+
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let second = a.map {
             (a: execution.operand(node.inputs[1]), b: MatrixOperand.weight(execution.weight($0)))
@@ -134,6 +148,10 @@ struct WeightGradient: Operation {
     let slot: GradientSlot
 
     var gradientSlots: [GradientSlot] { [slot] }
+
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        batch.count(node.inputs[0].rows) * slot.parameter.elementCount
+    }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]

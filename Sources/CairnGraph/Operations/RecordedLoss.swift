@@ -40,6 +40,10 @@ struct Project: Operation {
 
     var rowRules: [RowRule] { [.follows] }
 
+    func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
+        batch.count(node.inputs[0].rows) * inputs * outputs
+    }
+
     func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {
         guard let dy = gradients[0], recorder.needs(node.inputs[0]) else { return }
         var reverse = self

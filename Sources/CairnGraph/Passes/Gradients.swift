@@ -11,6 +11,9 @@ package struct GradientRecorder {
     init(graph: Graph, needed: Set<Int>) {
         self.graph = graph
         self.needed = needed
+        for slot in graph.nodes.flatMap(\.operation.gradientSlots) {
+            uses[slot.parameter.name] = slot.use + 1
+        }
     }
 
     /// Whether something that trains lies upstream of `value`.

@@ -11,9 +11,12 @@ import Foundation
 ///     models--ORG--NAME/trees/COMMIT.json     every file of the commit with size and digests
 ///     .locks/models--ORG--NAME/TAG.lock       held while a blob is made
 public struct CacheLayout: Sendable {
+    /// The folder of the whole cache.
     public let root: URL
+    /// The repository whose places these are.
     public let repository: RepositoryID
 
+    /// The places of a repository in a cache.
     public init(root: URL, repository: RepositoryID) {
         self.root = root
         self.repository = repository
@@ -23,6 +26,7 @@ public struct CacheLayout: Sendable {
         "models--" + repository.description.replacingOccurrences(of: "/", with: "--")
     }
 
+    /// The repository's own folder.
     public var folder: URL { root.appendingPathComponent(folderName, isDirectory: true) }
     var blobs: URL { folder.appendingPathComponent("blobs", isDirectory: true) }
 
@@ -35,6 +39,7 @@ public struct CacheLayout: Sendable {
         folder.appendingPathComponent("refs").appendingPathComponent(revision)
     }
 
+    /// The folder of a commit's files.
     public func snapshot(_ commit: String) -> URL {
         folder.appendingPathComponent("snapshots").appendingPathComponent(
             commit, isDirectory: true)

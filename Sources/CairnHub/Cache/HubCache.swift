@@ -6,9 +6,13 @@ import Foundation
 
 /// What happens while a repository is pulled.
 public enum PullEvent: Equatable, Sendable {
+    /// The commit is known, with the number and the bytes of the files that are wanted.
     case revision(commit: String, files: Int, bytes: Int)
+    /// A file begins to arrive.
     case downloading(path: String, size: Int)
+    /// Bytes of a file that have arrived.
     case progress(path: String, bytes: Int, size: Int)
+    /// A file is in the cache, with its digest.
     case downloaded(path: String)
     /// The Hub cannot be reached; the cache knows the revision.
     case usesCache(commit: String, reason: String)
@@ -16,12 +20,15 @@ public enum PullEvent: Equatable, Sendable {
 
 /// A repository at one commit, in the cache.
 public struct HubSnapshot: Equatable, Sendable {
+    /// The repository.
     public let repository: RepositoryID
     /// As it was asked for.
     public let revision: String
     /// Forty hexadecimal digits that stand for the same bytes for ever.
     public let commit: String
+    /// The folder of its files.
     public let directory: URL
+    /// Their paths in the repository.
     public let files: [String]
     /// 0 when everything was there.
     public let downloadedBytes: Int
@@ -29,6 +36,7 @@ public struct HubSnapshot: Equatable, Sendable {
 
 /// Where a model is: a directory, and what it came from.
 public struct ModelSource: Equatable, Sendable {
+    /// The directory.
     public let directory: URL
     /// Nil for a directory that the caller named.
     public let snapshot: HubSnapshot?
@@ -36,6 +44,7 @@ public struct ModelSource: Equatable, Sendable {
 
 /// The cache that the Python client uses too.
 public struct HubCache {
+    /// Who asks the Hub.
     public let client: HubClient
     private let report: (PullEvent) -> Void
 
@@ -44,6 +53,7 @@ public struct HubCache {
         "*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model", "README.md", "LICENSE*",
     ]
 
+    /// The cache that the client's settings name; `report` is told what happens.
     public init(_ client: HubClient, report: @escaping (PullEvent) -> Void = { _ in }) {
         self.client = client
         self.report = report
@@ -83,7 +93,9 @@ public struct HubCache {
 
     /// Brings a repository at a revision into the cache.
     ///
-    /// - Parameter patterns: which files: `*` and `?` over their whole paths.
+    /// The patterns say which files: `*` and `?` over their whole paths; `topLevelOnly` leaves out
+    /// those in folders.
+    ///
     /// - Throws: `HubError`; what has arrived stays, and the next pull goes on from it.
     public func pull(
         _ reference: RepositoryReference, patterns: [String] = ["*"], topLevelOnly: Bool = false

@@ -9,6 +9,7 @@ import Foundation
 /// **The token** goes to the endpoint's own origin (scheme, host and port) and nowhere else: not
 /// to storage hosts, not along a redirection to another origin. The calling thread waits.
 public final class HubClient: Sendable {
+    /// Endpoint, token, cache and whether to stay offline.
     public let settings: HubSettings
     let transport: any HubTransport
     let clock: any HubClock
@@ -20,7 +21,12 @@ public final class HubClient: Sendable {
 
     static let mostRedirections = 10
 
+    /// A client of an endpoint.
+    ///
     /// - Parameters:
+    ///   - settings: endpoint, token, cache and whether to stay offline.
+    ///   - transport: what sends requests.
+    ///   - clock: what waits between attempts.
     ///   - userAgent: what the client calls itself, as `cairn/1.2`.
     ///   - notice: takes one sentence for each retry, and what the Hub warns of, once a topic.
     public init(

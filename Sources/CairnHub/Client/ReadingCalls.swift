@@ -6,13 +6,16 @@ import Foundation
 
 /// A file of a repository at a commit.
 public struct HubFile: Equatable, Sendable {
+    /// The path in the repository.
     public let path: String
+    /// Bytes of the file.
     public let size: Int
     /// git's name of what the repository itself holds: the file, or the pointer to a large one.
     public let blobID: String
     /// Of a large file; nil for one that the repository itself holds.
     public let sha256: String?
 
+    /// A file as the Hub lists it.
     public init(path: String, size: Int, blobID: String, sha256: String?) {
         self.path = path
         self.size = size
@@ -27,7 +30,7 @@ public struct HubFile: Equatable, Sendable {
 extension HubClient {
     /// The commit that a branch, tag or short commit stands for.
     ///
-    /// - Parameter retries: whether passing trouble is waited out.
+    /// Passing trouble is waited out, unless `retries` is false.
     public func commit(of target: RepositoryReference, retries: Bool = true) throws -> String {
         let request = HubRequest(
             url: url(

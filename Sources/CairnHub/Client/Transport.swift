@@ -5,20 +5,28 @@ import Foundation
 
 /// One HTTP request.
 public struct HubRequest: Sendable {
+    /// What is sent with a request.
     public enum Body: Sendable {
+        /// Nothing.
         case none
+        /// Bytes at hand.
         case data(Data)
         /// A file of `byteCount` bytes, streamed from disk.
         case file(URL, byteCount: Int)
     }
 
+    /// `GET`, `POST`, `PUT`, `HEAD`.
     public var method: String
+    /// The address, with its query.
     public var url: URL
+    /// Header fields by name.
     public var headers: [String: String]
+    /// What is sent.
     public var body: Body
     /// How long the connection may stand still.
     public var idleSeconds: Double
 
+    /// A request of parts.
     public init(
         method: String = "GET", url: URL, headers: [String: String] = [:], body: Body = .none,
         idleSeconds: Double = 60
@@ -44,11 +52,14 @@ public struct HubRequest: Sendable {
 
 /// One HTTP answer; `body` is empty where a sink took it.
 public struct HubResponse: Sendable {
+    /// The HTTP status.
     public var status: Int
     /// Under lower-case names.
     private var headers: [String: String]
+    /// What came, where no sink took it.
     public var body: Data
 
+    /// An answer of parts; names of headers are taken in any case.
     public init(status: Int, headers: [String: String] = [:], body: Data = Data()) {
         self.status = status
         self.headers = Dictionary(
@@ -72,6 +83,7 @@ public protocol HubSink: AnyObject {
     func prepare(_ request: inout HubRequest)
     /// Whether the body of this answer is wanted here; else it is collected in memory.
     func begin(_ response: HubResponse) throws -> Bool
+    /// Takes all of `data`, or throws, which ends the transfer.
     func write(_ data: Data) throws
 }
 
@@ -86,10 +98,12 @@ public protocol HubTransport: Sendable {
 
 /// No answer arrived, or it stopped before its end.
 public struct TransportFailure: Error, Equatable, Sendable {
+    /// What the system says.
     public let reason: String
     /// No connection came about, so that nothing was sent.
     public let isUnconnected: Bool
 
+    /// A failure with its reason.
     public init(reason: String, isUnconnected: Bool = false) {
         self.reason = reason
         self.isUnconnected = isUnconnected
@@ -98,13 +112,16 @@ public struct TransportFailure: Error, Equatable, Sendable {
 
 /// Time as the client spends it.
 public protocol HubClock: Sendable {
+    /// Waits on the calling thread.
     func sleep(seconds: Double)
 }
 
 /// The machine's own time.
 public struct MachineClock: HubClock {
+    /// The system's clock.
     public init() {}
 
+    /// Waits on the calling thread.
     public func sleep(seconds: Double) { Thread.sleep(forTimeInterval: seconds) }
 }
 

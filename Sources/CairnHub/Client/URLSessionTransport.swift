@@ -20,6 +20,7 @@ public final class URLSessionTransport: HubTransport {
     /// More than any answer that is not a file; beyond it the exchange is called off.
     static let mostBytesInMemory = 64 << 20
 
+    /// A transport with sessions of its own.
     public init() {}
 
     public func send(_ request: HubRequest, into sink: (any HubSink)?) throws -> HubResponse {

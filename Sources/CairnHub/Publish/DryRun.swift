@@ -21,8 +21,10 @@ public final class DryRunTransport: HubTransport, @unchecked Sendable {
         "rar", "safetensors", "tar", "tflite", "tgz", "wasm", "xz", "zip", "zst",
     ]
 
+    /// A Hub that takes the caller for `account`, and keeps nothing of what is sent.
     public init(account: String) { self.account = account }
 
+    /// What would have been asked, in order.
     public var requests: [HubRequest] { lock.withLock { list } }
 
     /// The requests of a plan, in order; nothing is sent, and no token is needed.

@@ -6,28 +6,41 @@ import Foundation
 
 /// What happens while a plan is published.
 public enum PublishEvent: Equatable, Sendable {
+    /// Whose token it is.
     case account(name: String)
+    /// The repository was made.
     case created(repository: String, isPrivate: Bool)
+    /// The branch was made.
     case createdBranch(name: String)
+    /// What the Hub says of the model card.
     case cardWarning(String)
     /// The file is in the repository with the same bytes.
     case unchanged(path: String)
     /// Storage has the bytes, from another repository or from a publication that was cut off.
     case alreadyStored(path: String)
+    /// A file's bytes begin to go to storage.
     case storing(path: String, size: Int)
+    /// Storage has the file.
     case stored(path: String)
+    /// The commit is sent.
     case committing(files: Int)
 }
 
 /// What a publication came to.
 public struct PublishResult: Equatable, Sendable {
+    /// The repository.
     public let repository: String
+    /// The address of the page.
     public let address: String
     /// The commit that holds the files; the branch's own where nothing had changed.
     public let commit: String
+    /// The address of the pull request; nil for a commit to the branch.
     public let pullRequest: String?
+    /// Whether the repository was made for it.
     public let isNewRepository: Bool
+    /// The files that the commit changed.
     public let published: [String]
+    /// The files that were there with the same bytes.
     public let unchanged: [String]
 }
 
@@ -41,6 +54,7 @@ public struct HubPublisher {
     /// A commit of many files takes the Hub a while.
     static let commitSeconds = 300.0
 
+    /// Publishes by a client; `report` is told what happens.
     public init(_ client: HubClient, report: @escaping (PublishEvent) -> Void = { _ in }) {
         self.client = client
         self.report = report
@@ -50,9 +64,9 @@ public struct HubPublisher {
     ///
     /// What the repository holds already is not sent again, and neither is what an earlier attempt
     /// had stored; when nothing is left there is no commit. Files that the directory does not have
-    /// stay in the repository.
+    /// stay in the repository. The gate judges the plan before the first byte is sent; what it
+    /// throws ends it.
     ///
-    /// - Parameter gate: judges the plan before the first byte is sent; what it throws ends it.
     /// - Throws: `HubError`; after any of them the branch is as it was, `commitUnknown` excepted.
     public func publish(
         _ plan: PublishPlan, gate: (PublishPlan) throws -> Void = { _ in }

@@ -22,6 +22,7 @@ public struct PublishOptions: Sendable {
     /// card is made where there is none.
     public var cardSection: String?
 
+    /// Everything at its default.
     public init() {}
 }
 
@@ -34,6 +35,7 @@ public struct PublishFile: Sendable {
 
     /// In the repository, with "/" between its parts.
     public let path: String
+    /// Bytes as they are sent.
     public let size: Int
     /// In 64 lower-case hexadecimal digits.
     public let sha256: String
@@ -87,14 +89,18 @@ public struct PublishFile: Sendable {
 
 /// The files that will be published, and those that stay.
 public struct PublishPlan: Sendable {
+    /// What is published from.
     public let directory: URL
+    /// What is published to.
     public let repository: RepositoryID
+    /// How.
     public let options: PublishOptions
     /// By path, in the order of their bytes.
     public let files: [PublishFile]
     /// What stays on this machine, and why.
     public let leftOut: [(path: String, reason: String)]
 
+    /// Bytes of all files together.
     public var byteCount: Int { files.reduce(0) { $0 + $1.size } }
 
     /// Reads a directory, rewrites what names this machine, digests every file.

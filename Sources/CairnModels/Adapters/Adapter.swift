@@ -9,14 +9,18 @@ import Foundation
 public struct AdapterConfiguration: Sendable, Equatable {
     /// r: rows of A, columns of B.
     public var rank: Int
+    /// The numerator of the scaling.
     public var alpha: Double
     /// Scale by alpha / sqrt(rank) instead of alpha / rank.
     public var usesRSLoRA: Bool
+    /// Whether the directions are trained apart from the magnitudes (DoRA).
     public var usesDoRA: Bool
     /// Probability of dropping an input of the pair while training.
     public var dropout: Float
+    /// Which linear layers get a pair.
     public var targets: TargetModules
 
+    /// The settings of an adapter.
     public init(
         rank: Int = 16, alpha: Double = 32, usesRSLoRA: Bool = false, usesDoRA: Bool = false,
         dropout: Float = 0, targets: TargetModules = .allLinear
@@ -69,6 +73,7 @@ public enum TargetModules: Sendable, Equatable, CustomStringConvertible {
 
 /// An adapter for one model: its settings and the layers it targets.
 public struct Adapter: Sendable, Equatable {
+    /// Its settings.
     public let configuration: AdapterConfiguration
     /// Names of the layers with a pair.
     public let modules: Set<String>

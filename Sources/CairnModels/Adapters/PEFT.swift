@@ -7,7 +7,9 @@ import Foundation
 
 /// What a PEFT adapter is for.
 public enum TaskType: String, Sendable {
+    /// A label, or numbers, for each sequence.
     case sequenceClassification = "SEQ_CLS"
+    /// The next token.
     case causalLanguageModel = "CAUSAL_LM"
 }
 
@@ -17,16 +19,22 @@ public enum TaskType: String, Sendable {
 /// `lora_B.weight` [out, r], `lora_magnitude_vector` [out], and the head as `score.weight` or
 /// `classifier.weight` and `.bias`, whole.
 public struct PEFTAdapter: Sendable {
+    /// The settings' file name.
     public static let configurationFile = "adapter_config.json"
+    /// The tensors' file name.
     public static let weightsFile = "adapter_model.safetensors"
+    /// What PEFT puts before the model's own names.
     public static let prefix = "base_model.model."
 
+    /// Rank, alpha, targets and kind.
     public let configuration: AdapterConfiguration
+    /// What the adapter is for.
     public let taskType: TaskType
     /// What the adapter says it was trained on: a Hub id or a path.
     public let base: String?
     /// Tensors by the model's own names.
     public let tensors: [String: Tensor]
+    /// Where it was read.
     public let directory: URL
 
     /// Reads an adapter directory.

@@ -6,6 +6,7 @@ import CairnGraph
 
 /// The model families that Cairn computes.
 public enum ModelFamily: String, CaseIterable, Sendable {
+    /// The name in config.json's `model_type`; Qwen2.5 is `qwen2`.
     case qwen2, qwen3, llama, mistral, bert, roberta
 
     /// Encoders see both ways and pool the first token; decoders see back and pool the last.
@@ -17,7 +18,9 @@ public enum ModelFamily: String, CaseIterable, Sendable {
 
 /// Frequencies of rotary position embedding.
 public struct RopeConfiguration: Sendable, Equatable {
+    /// How positions beyond the trained ones are squeezed in.
     public enum Scaling: Sendable, Equatable {
+        /// Not at all.
         case none
         /// Positions divided by a factor.
         case linear(factor: Double)
@@ -27,9 +30,12 @@ public struct RopeConfiguration: Sendable, Equatable {
             originalPositions: Double)
     }
 
+    /// The base of the wavelengths.
     public var theta: Double
+    /// How they are stretched.
     public var scaling: Scaling
 
+    /// Rotary positions of a base and a scaling.
     public init(theta: Double, scaling: Scaling) {
         self.theta = theta
         self.scaling = scaling
@@ -38,35 +44,56 @@ public struct RopeConfiguration: Sendable, Equatable {
 
 /// What config.json says of the function that the weights compute.
 public struct ModelConfiguration: Sendable {
+    /// Which family the model is of.
     public let family: ModelFamily
+    /// Columns of a hidden row.
     public let hiddenSize: Int
+    /// Blocks.
     public let layerCount: Int
+    /// Query heads per block.
     public let headCount: Int
+    /// Key and value heads per block; a divisor of the query heads.
     public let keyValueHeadCount: Int
+    /// Columns per head.
     public let headDimension: Int
+    /// Columns between the two halves of the feed-forward part.
     public let intermediateSize: Int
+    /// Rows of the embedding table.
     public let vocabularySize: Int
+    /// The longest sequence that the model has positions for.
     public let maximumPositions: Int
+    /// What is added to the variance in a normalization.
     public let normEpsilon: Float
+    /// The token that pads, where the file names one.
     public let padTokenID: Int32?
     package let activation: Activation
 
     // Decoders.
+    /// Rotary positions.
     public let rope: RopeConfiguration
+    /// Whether the language-model head is the embedding table.
     public let tiesEmbeddings: Bool
+    /// Whether queries, keys and values have a bias.
     public let hasQueryBias: Bool
+    /// Whether attention's output has a bias.
     public let hasOutputBias: Bool
+    /// Whether the feed-forward part has biases.
     public let hasFeedForwardBias: Bool
     /// Per layer: how many keys back a query sees; 0 means all.
     public let windows: [Int]
 
     // Encoders.
+    /// Rows of the segment table.
     public let typeVocabularySize: Int
+
+    /// Standard deviation of the weights of a model that starts from nothing.
+    public let initializerRange: Float
 
     /// Label names by id, where the file has them.
     public let labels: [String]?
     /// The whole object, from which a checkpoint's config.json is made.
     public let json: JSONValue
+    /// The file that was read, as errors call it.
     public let file: String
 
     /// Reads a configuration; `file` is what errors call it.
@@ -122,6 +149,7 @@ public struct ModelConfiguration: Sendable {
         hasFeedForwardBias = family.isEncoder || feedForwardBias
         windows = try Self.windows(config, family, layerCount)
         typeVocabularySize = family.isEncoder ? try config.size("type_vocab_size", default: 2) : 0
+        initializerRange = try Self.initializerRange(config)
         labels = try Self.labels(config)
     }
 
@@ -188,6 +216,14 @@ public struct ModelConfiguration: Sendable {
             throw config.bad("pad_token_id", "a token id", .integer(Int64(id)))
         }
         return small
+    }
+
+    private static func initializerRange(_ config: ConfigReader) throws(ModelError) -> Float {
+        let range = try config.number("initializer_range") ?? 0.02
+        guard range >= 0, range.isFinite else {
+            throw config.bad("initializer_range", "a number of at least 0", .number(range))
+        }
+        return Float(range)
     }
 
     private static func activation(_ config: ConfigReader, _ family: ModelFamily)

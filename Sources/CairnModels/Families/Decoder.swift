@@ -7,10 +7,13 @@ import CairnGraph
 ///
 ///     x <- x + attention(norm(x)),   x <- x + down(f(gate(norm(x))) * up(norm(x)))
 public struct Decoder: Model {
+    /// What config.json says.
     public let configuration: ModelConfiguration
+    /// What it gives.
     public let head: Head
     private let layers: [DecoderLayer]
 
+    /// A decoder of the family that the configuration names.
     public init(_ configuration: ModelConfiguration, head: Head) {
         precondition(!configuration.family.isEncoder, "\(configuration.family) is no decoder")
         self.configuration = configuration
@@ -21,7 +24,8 @@ public struct Decoder: Model {
     private var embedding: Embedding {
         Embedding(
             name: "model.embed_tokens", vocabulary: configuration.vocabularySize,
-            width: configuration.hiddenSize, index: .tokens)
+            width: configuration.hiddenSize, index: .tokens,
+            deviation: configuration.initializerRange)
     }
 
     private var norm: RMSNorm {
@@ -41,7 +45,7 @@ public struct Decoder: Model {
         guard head == .languageModel, !configuration.tiesEmbeddings else { return nil }
         return Linear(
             "lm_head", configuration.hiddenSize, configuration.vocabularySize, bias: false,
-            weight: .normal(deviation: 0.02))
+            weight: .normal(deviation: configuration.initializerRange))
     }
 
     public var parameters: [ParameterSpecification] {
@@ -85,7 +89,9 @@ struct DecoderLayer: Layer {
         window = c.windows[index]
         let path = "model.layers.\(index)."
         func linear(_ name: String, _ inputs: Int, _ outputs: Int, _ bias: Bool) -> Linear {
-            Linear(path + name, inputs, outputs, bias: bias, weight: .normal(deviation: 0.02))
+            Linear(
+                path + name, inputs, outputs, bias: bias,
+                weight: .normal(deviation: c.initializerRange))
         }
         let wide = c.headCount * c.headDimension
         let narrow = c.keyValueHeadCount * c.headDimension

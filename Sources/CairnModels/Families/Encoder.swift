@@ -10,10 +10,12 @@ import CairnGraph
 /// The base's own dropout (`hidden_dropout_prob`) is not applied in training: the base is frozen,
 /// and LoRA has a dropout of its own.
 public struct Encoder: Model {
+    /// What config.json says.
     public let configuration: ModelConfiguration
     private let labels: Int
     private let layers: [EncoderLayer]
 
+    /// An encoder with a head of so many labels.
     public init(_ configuration: ModelConfiguration, labels: Int) {
         precondition(configuration.family.isEncoder, "\(configuration.family) is no encoder")
         self.configuration = configuration

@@ -9,9 +9,11 @@ struct Embedding: Sendable {
     let vocabulary: Int
     let width: Int
     let index: IndexInput
+    var deviation: Float = 0.02
 
     var specification: ParameterSpecification {
-        ParameterSpecification(name + ".weight", [vocabulary, width], .normal(deviation: 0.02))
+        ParameterSpecification(
+            name + ".weight", [vocabulary, width], .normal(deviation: deviation))
     }
 
     func callAsFunction(_ recorder: inout Recorder) -> Value {

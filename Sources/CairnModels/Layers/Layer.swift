@@ -5,8 +5,11 @@ import CairnGraph
 
 /// How the numbers of a parameter start when no file has them.
 public enum Initialization: Sendable, Equatable {
+    /// All 0.
     case zeros
+    /// All 1.
     case ones
+    /// Normal around 0.
     case normal(deviation: Float)
     /// Uniform in [-bound, bound).
     case uniform(bound: Float)
@@ -14,12 +17,16 @@ public enum Initialization: Sendable, Equatable {
 
 /// A tensor that a layer needs: its name in the file, its shape, how it starts.
 public struct ParameterSpecification: Sendable, Equatable {
+    /// The name in files.
     public let name: String
+    /// The shape, row-major.
     public let dimensions: [Int]
+    /// How it starts.
     public let initialization: Initialization
     /// Part of a task's head: trained in full whatever the method, absent from a base's files.
     public var isHead = false
 
+    /// A parameter of a name and a shape.
     public init(_ name: String, _ dimensions: [Int], _ initialization: Initialization) {
         self.name = name
         self.dimensions = dimensions
@@ -48,9 +55,11 @@ public enum Training: Sendable {
 
 /// Where layers record themselves, and what they must know to do so.
 public struct Recorder: Sendable {
+    /// What was recorded so far.
     public var graph = Graph()
     /// The LoRA pairs to add; nil for the plain model.
     public let adapter: Adapter?
+    /// Which parameters train.
     public let training: Training
     /// Seed of the dropout masks.
     public let seed: UInt64
@@ -60,6 +69,7 @@ public struct Recorder: Sendable {
     /// Whether dropout drops: in training, not in evaluation.
     public let drops: Bool
 
+    /// An empty graph to record into.
     public init(
         adapter: Adapter? = nil, training: Training = .adapter, seed: UInt64 = 0,
         drops: Bool = false
@@ -94,13 +104,19 @@ public struct Recorder: Sendable {
 ///
 /// Shapes: x [rows, in], `NAME.weight` [out, in], `NAME.bias` [out].
 public struct Linear: Layer {
+    /// The name in files, without `.weight`.
     public let name: String
+    /// Columns of x.
     public let inputs: Int
+    /// Columns of y.
     public let outputs: Int
+    /// Whether b is there.
     public let hasBias: Bool
     /// How weight and bias start; torch's default is uniform within 1/sqrt(in).
     public let weightInitialization: Initialization
+    /// How the bias starts.
     public let biasInitialization: Initialization
+    /// Whether it belongs to a task's head.
     public var isHead = false
 
     /// A layer with torch's own initialization: uniform within 1/sqrt(in), weight and bias.
@@ -169,10 +185,14 @@ public struct Linear: Layer {
 
 /// y = x / sqrt(mean(x^2) + epsilon) * w, over each run of `width` columns.
 public struct RMSNorm: Layer {
+    /// The name in files, without `.weight`.
     public let name: String
+    /// Columns of a row.
     public let width: Int
+    /// What is added to the mean square.
     public let epsilon: Float
 
+    /// A normalization of rows of `width` columns.
     public init(_ name: String, width: Int, epsilon: Float = 1e-6) {
         self.name = name
         self.width = width
@@ -191,10 +211,14 @@ public struct RMSNorm: Layer {
 
 /// y = (x - mean(x)) / sqrt(var(x) + epsilon) * w + b.
 public struct LayerNorm: Layer {
+    /// The name in files, without `.weight`.
     public let name: String
+    /// Columns of a row.
     public let width: Int
+    /// What is added to the variance.
     public let epsilon: Float
 
+    /// A normalization of rows of `width` columns.
     public init(_ name: String, width: Int, epsilon: Float = 1e-5) {
         self.name = name
         self.width = width

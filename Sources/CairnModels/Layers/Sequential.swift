@@ -11,8 +11,10 @@ import CairnGraph
 ///         Dense(10)
 ///     }
 public struct Sequential: Model {
+    /// Columns that come in.
     public let inputs: Int
     private let layers: [any Layer]
+    /// Columns that go out.
     public let outputs: Int
 
     /// - Precondition: there is at least one layer.
@@ -40,6 +42,7 @@ public struct Sequential: Model {
 
 /// Something that becomes a layer once it knows its name and how many columns come in.
 public protocol SequentialBlock {
+    /// The layer under its name, and the columns that it gives for `inputs` columns.
     func layer(name: String, inputs: Int) -> (layer: any Layer, outputs: Int)
 }
 
@@ -48,11 +51,13 @@ public struct Dense: SequentialBlock {
     private let outputs: Int
     private let bias: Bool
 
+    /// A layer of so many outputs; its inputs are what comes in.
     public init(_ outputs: Int, bias: Bool = true) {
         self.outputs = outputs
         self.bias = bias
     }
 
+    /// The linear layer; its weight is [outputs, inputs].
     public func layer(name: String, inputs: Int) -> (layer: any Layer, outputs: Int) {
         (Linear(name, inputs, outputs, bias: bias), outputs)
     }
@@ -62,6 +67,7 @@ public struct Dense: SequentialBlock {
 public struct Activate: SequentialBlock, Layer {
     private let function: Activation
 
+    /// A layer without parameters.
     public init(_ function: Activation) { self.function = function }
 
     public var parameters: [ParameterSpecification] { [] }
@@ -70,6 +76,7 @@ public struct Activate: SequentialBlock, Layer {
         recorder.graph.activation(function, x)
     }
 
+    /// The layer itself, as wide as what comes in.
     public func layer(name: String, inputs: Int) -> (layer: any Layer, outputs: Int) {
         (self, inputs)
     }
@@ -77,16 +84,24 @@ public struct Activate: SequentialBlock, Layer {
 
 /// Layer or RMS normalization over the columns.
 public struct Normalize: SequentialBlock {
-    public enum Kind: Sendable { case layer, rms }
+    /// What rows are normalized by.
+    public enum Kind: Sendable {
+        /// By mean and variance.
+        case layer
+        /// By the mean square alone.
+        case rms
+    }
 
     private let kind: Kind
     private let epsilon: Float
 
+    /// A normalization as wide as what comes in.
     public init(_ kind: Kind = .layer, epsilon: Float = 1e-5) {
         self.kind = kind
         self.epsilon = epsilon
     }
 
+    /// The normalization, as wide as what comes in.
     public func layer(name: String, inputs: Int) -> (layer: any Layer, outputs: Int) {
         switch kind {
         case .layer: (LayerNorm(name, width: inputs, epsilon: epsilon), inputs)
@@ -99,8 +114,10 @@ public struct Normalize: SequentialBlock {
 public struct Drop: SequentialBlock {
     private let probability: Float
 
+    /// - Precondition: the probability is in [0, 1).
     public init(_ probability: Float) { self.probability = probability }
 
+    /// The layer, as wide as what comes in.
     public func layer(name: String, inputs: Int) -> (layer: any Layer, outputs: Int) {
         (DropLayer(name: name, probability: probability), inputs)
     }
@@ -122,24 +139,30 @@ struct DropLayer: Layer {
 /// Lists the blocks of a `Sequential`.
 @resultBuilder
 public enum SequentialBuilder {
+    /// One block.
     public static func buildExpression(_ block: any SequentialBlock) -> [any SequentialBlock] {
         [block]
     }
 
+    /// Blocks one after the other.
     public static func buildBlock(_ blocks: [any SequentialBlock]...) -> [any SequentialBlock] {
         blocks.flatMap { $0 }
     }
 
+    /// The blocks of a loop.
     public static func buildArray(_ blocks: [[any SequentialBlock]]) -> [any SequentialBlock] {
         blocks.flatMap { $0 }
     }
 
+    /// The blocks of an `if` without `else`; none where it does not hold.
     public static func buildOptional(_ blocks: [any SequentialBlock]?) -> [any SequentialBlock] {
         blocks ?? []
     }
 
+    /// The blocks of the branch that holds.
     public static func buildEither(first: [any SequentialBlock]) -> [any SequentialBlock] { first }
 
+    /// The blocks of the branch that holds.
     public static func buildEither(second: [any SequentialBlock]) -> [any SequentialBlock] {
         second
     }

@@ -5,11 +5,14 @@ import Dispatch
 
 /// The tokens of one row of a corpus.
 public struct EncodedRow: Sendable, Equatable {
+    /// Token ids.
     public var ids: [Int32]
+    /// Segment ids, as many.
     public var typeIDs: [Int32]
     /// The row's index in its corpus.
     public var index: Int
 
+    /// A row of tokens.
     public init(ids: [Int32], typeIDs: [Int32], index: Int) {
         self.ids = ids
         self.typeIDs = typeIDs
@@ -19,13 +22,16 @@ public struct EncodedRow: Sendable, Equatable {
 
 /// Every row of a corpus in tokens, in the order of the corpus.
 public struct EncodedCorpus: Sendable {
+    /// What errors call the rows.
     public var file: String
+    /// The rows in tokens.
     public var rows: [EncodedRow]
     /// The line of each row in the file.
     public var lines: [Int]
     /// Rows that lost tokens to the maximum length.
     public var truncatedRows: Int
 
+    /// Rows in tokens, with their places in the file.
     public init(file: String, rows: [EncodedRow], lines: [Int], truncatedRows: Int) {
         precondition(rows.count == lines.count, "\(rows.count) rows but \(lines.count) lines")
         self.file = file

@@ -5,8 +5,10 @@ import CairnTensor
 
 /// The rows of one optimizer step, in the order in which gradients accumulate.
 public struct StepPlan: Sendable, Equatable {
+    /// Row indices.
     public var rows: [Int]
 
+    /// A step of these rows.
     public init(rows: [Int]) { self.rows = rows }
 }
 
@@ -17,6 +19,7 @@ public struct StepPlan: Sendable, Equatable {
 public struct EpochPlan: Sendable, Equatable {
     /// Row indices in the order of the epoch.
     public let order: [Int]
+    /// Rows per step; the last step may have fewer.
     public let batchSize: Int
 
     /// - Precondition: `batchSize` is positive.
@@ -34,6 +37,7 @@ public struct EpochPlan: Sendable, Equatable {
         self.batchSize = batchSize
     }
 
+    /// How many steps the epoch has.
     public var stepCount: Int { (order.count + batchSize - 1) / batchSize }
 
     /// - Precondition: `step` is in 0..<stepCount.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Texts with their labels, from JSON Lines, CSV or TSV.
+/// Texts with their labels, from JSON Lines, CSV or TSV; or without any, from lines of text.
 
 import Foundation
 
@@ -10,11 +10,14 @@ import Foundation
 ///   class), and optionally `split`.
 /// - CSV: a header with the same names, RFC 4180 quoting; several labels are separated by `|`.
 /// - TSV: the same, without quoting.
+/// - Text: a row per line that is not blank; for tasks without labels.
 ///
 /// Other members and columns are ignored.
 public struct Corpus: Sendable {
+    /// How a file is written.
     public enum Format: String, CaseIterable, Sendable {
-        case jsonLines, csv, tsv
+        /// An object per line; comma-separated with quotes; tab-separated without; lines of text.
+        case jsonLines, csv, tsv, text
 
         /// The format that a file's extension names.
         public init?(pathExtension: String) {
@@ -22,6 +25,7 @@ public struct Corpus: Sendable {
             case "jsonl", "ndjson", "json": self = .jsonLines
             case "csv": self = .csv
             case "tsv": self = .tsv
+            case "txt": self = .text
             default: return nil
             }
         }
@@ -29,22 +33,27 @@ public struct Corpus: Sendable {
 
     /// What the rows are for, and so what their targets must be.
     public enum Task: String, CaseIterable, Sendable {
+        /// One label, any number of labels, or numbers per row.
         case classification, multiLabel, regression
         /// Targets are ignored and may be absent.
         case prediction
     }
 
+    /// The file, as errors call it.
     public var file: String
+    /// What the rows are for.
     public var task: Task
+    /// The rows in the order of the file.
     public var examples: [Example]
 
+    /// A corpus of rows at hand; `file` is what errors call it.
     public init(file: String, task: Task, examples: [Example]) {
         self.file = file
         self.task = task
         self.examples = examples
     }
 
-    /// Reads `url`; the format is that of the extension (jsonl, ndjson, json, csv, tsv) unless
+    /// Reads `url`; the format is that of the extension (jsonl, ndjson, json, csv, tsv, txt) unless
     /// it is given.
     ///
     /// - Throws: all bad lines at once, with their numbers.
@@ -52,7 +61,7 @@ public struct Corpus: Sendable {
         contentsOf url: URL, format: Format? = nil, task: Task = .classification
     ) throws(CorpusError) {
         guard let format = format ?? Format(pathExtension: url.pathExtension) else {
-            throw .unknownFormat(file: url.path, expected: "jsonl, ndjson, json, csv, tsv")
+            throw .unknownFormat(file: url.path, expected: "jsonl, ndjson, json, csv, tsv, txt")
         }
         let data: Data
         do {
@@ -77,6 +86,7 @@ public struct Corpus: Sendable {
             case .jsonLines: RowReader.jsonLines(bytes, task: task)
             case .csv: try RowReader.table(CSVReader.records(bytes), file: file, task: task)
             case .tsv: try RowReader.table(CSVReader.lines(bytes), file: file, task: task)
+            case .text: try RowReader.lines(bytes, file: file, task: task)
             }
         guard rows.faults.isEmpty else {
             throw .badLines(file: file, faults: rows.faults.sorted { $0.line < $1.line })

@@ -2,12 +2,16 @@
 /// Why a corpus cannot be used.
 
 public enum CorpusError: Error, Equatable, Sendable {
+    /// The file cannot be read.
     case unreadable(file: String, reason: String)
     /// The format is neither given nor known from the file's extension.
     case unknownFormat(file: String, expected: String)
+    /// There is no row.
     case empty(file: String)
     /// A table without a column that it needs.
     case missingColumn(file: String, expected: String, found: [String])
+    /// Lines of text, where the task needs labels.
+    case noLabels(file: String)
     /// Two columns that would mean the same.
     case ambiguousColumns(file: String, columns: [String])
     /// Every faulty line of the file, in order.
@@ -16,6 +20,7 @@ public enum CorpusError: Error, Equatable, Sendable {
     case gapInClasses(file: String, found: [Int], missing: [Int])
     /// A classifier needs two classes or more.
     case tooFewClasses(file: String, found: [String])
+    /// The rows cannot be parted as was asked.
     case cannotSplit(file: String, reason: String)
     /// A row whose tokens do not fit, or that has none.
     case badRows(file: String, faults: [LineFault])
@@ -23,9 +28,12 @@ public enum CorpusError: Error, Equatable, Sendable {
 
 /// What is wrong with one line; lines count from 1.
 public struct LineFault: Error, Equatable, Sendable {
+    /// From 1.
     public var line: Int
+    /// What is wrong there.
     public var reason: String
 
+    /// A fault of a line.
     public init(line: Int, reason: String) {
         self.line = line
         self.reason = reason
@@ -41,6 +49,8 @@ extension CorpusError: CustomStringConvertible {
         case .empty(let file): "\(file): holds no row"
         case .missingColumn(let file, let expected, let found):
             "\(file): the header has no column \(expected); found \(found.joined(separator: ", "))"
+        case .noLabels(let file):
+            "\(file): lines of text have no labels; expected a jsonl, csv or tsv file"
         case .ambiguousColumns(let file, let columns):
             "\(file): the columns \(columns.joined(separator: " and ")) mean the same; keep one"
         case .badLines(let file, let faults), .badRows(let file, let faults):

@@ -3,8 +3,11 @@
 
 /// Counts, repeated rows and contradictions of a corpus; nothing in it is an error.
 public struct CorpusReport: Sendable, Equatable {
+    /// How many rows a class has.
     public struct ClassCount: Sendable, Equatable {
+        /// The label.
         public var name: String
+        /// Its rows.
         public var rows: Int
     }
 
@@ -16,20 +19,25 @@ public struct CorpusReport: Sendable, Equatable {
 
     /// Rows with the same text and different labels.
     public struct Conflict: Sendable, Equatable {
+        /// Line numbers in order.
         public var lines: [Int]
         /// The label of each line.
         public var labels: [String]
     }
 
+    /// All rows.
     public var rows: Int
     /// In order of name; for multi-label corpora a row counts for each of its labels.
     public var classCounts: [ClassCount]
+    /// What is there more than once.
     public var duplicates: [Duplicate]
+    /// What contradicts itself.
     public var conflicts: [Conflict]
 
     /// Rows that repeat another one, beyond the first of each group.
     public var superfluousRows: Int { duplicates.reduce(0) { $0 + $1.lines.count - 1 } }
 
+    /// Looks at every row of a corpus.
     public init(_ corpus: Corpus) {
         rows = corpus.examples.count
         duplicates = []

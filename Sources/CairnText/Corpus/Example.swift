@@ -20,6 +20,7 @@ public enum Target: Sendable, Equatable {
 
 /// Which of the three uses of a file's splits a row is for.
 public enum Split: String, Sendable, CaseIterable {
+    /// To learn from, to choose the best epoch by, to judge that one by.
     case train, validation, test
 
     /// The names that corpora use: train; dev, val, valid, validation; test.
@@ -33,13 +34,18 @@ public enum Split: String, Sendable, CaseIterable {
     }
 }
 
+/// A text with what it should give.
 public struct Example: Sendable, Equatable {
+    /// The text.
     public var text: String
+    /// What it should give.
     public var target: Target
     /// Where the row starts in its file; from 1.
     public var line: Int
+    /// What the file's split column says; nil without one.
     public var split: Split?
 
+    /// A row of a corpus.
     public init(text: String, target: Target, line: Int, split: Split? = nil) {
         self.text = text
         self.target = target

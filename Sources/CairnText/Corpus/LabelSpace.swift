@@ -8,6 +8,7 @@ public struct LabelSpace: Sendable, Equatable {
     public let usesFlags: Bool
     private let idByName: [[UInt8]: Int]
 
+    /// How many labels there are.
     public var count: Int { names.count }
 
     /// The classes of a model that exists.
@@ -51,6 +52,7 @@ public struct LabelSpace: Sendable, Equatable {
         self.init(names: names, usesFlags: usesFlags)
     }
 
+    /// The id of a label; nil for an unknown one.
     public func id(of name: String) -> Int? { idByName[Array(name.utf8)] }
 
     // MARK: From a corpus to its classes

@@ -80,6 +80,32 @@ enum RowReader {
         }
     }
 
+    // MARK: Lines
+
+    /// A row per line; lines of blanks alone are passed over.
+    static func lines(
+        _ bytes: [UInt8], file: String, task: Corpus.Task
+    ) throws(CorpusError) -> Rows {
+        guard task == .prediction else {
+            throw .noLabels(file: file)
+        }
+        var rows = Rows()
+        for (index, line) in CSVReader.split(bytes).enumerated() {
+            guard line.contains(where: { $0 != 0x20 && $0 != 0x09 }) else { continue }
+            let text = Array(line)
+            if let offset = text.withUnsafeBufferPointer({ UTF8Text.firstInvalid($0) }) {
+                rows.faults.append(
+                    LineFault(line: index + 1, reason: CSVReader.invalidUTF8(text[offset])))
+            } else {
+                rows.examples.append(
+                    Example(
+                        text: String(decoding: text, as: UTF8.self), target: .none,
+                        line: index + 1))
+            }
+        }
+        return rows
+    }
+
     // MARK: Tables
 
     static func table(

@@ -10,7 +10,9 @@ public enum TokenizerError: Error, Equatable, Sendable {
     case unsupported(file: String, place: String, what: String)
     /// A key that no version of the format known here has.
     case unknownKey(file: String, place: String, key: String)
+    /// A key that the component needs is not there.
     case missingKey(file: String, place: String, key: String)
+    /// A key has a value that it cannot have.
     case wrongValue(file: String, place: String, expected: String, found: String)
     /// Two parts of the file disagree, or one refers to what another lacks.
     case inconsistent(file: String, place: String, reason: String)

@@ -9,18 +9,26 @@ import Foundation
 
 /// A fine-tuned model: base, adapter, head, labels, and what is needed to run it as it was trained.
 public struct Checkpoint {
+    /// Where it was read.
     public let directory: URL
+    /// Base, adapter and head, on the device.
     public let model: TaskModel
+    /// What the model was trained for, with its labels.
     public let task: Task
+    /// The longest row in tokens; longer texts lose their ends.
     public let maximumLength: Int
+    /// How matmuls were computed in training.
     public let precision: Precision
+    /// The token that pads, which pooling passes over.
     public let padTokenID: Int32?
 
     /// Opens an adapter directory (with its base) or a full model directory.
     ///
     /// - Parameters:
+    ///   - directory: what a run wrote, or a merge, or PEFT with config.json.
     ///   - base: where the base is, instead of what adapter_config.json says.
     ///   - longest: the longest row in tokens, instead of what metadata.json says.
+    ///   - context: where the numbers go.
     /// - Throws: when a file is missing, or when config.json, adapter and weights disagree.
     public init(
         contentsOf directory: URL, base: URL? = nil, maximumLength longest: Int? = nil,
@@ -47,20 +55,23 @@ public struct Checkpoint {
         }
         let json = try JSONValue.parse(contentsOf: file)
         let configuration = try ModelConfiguration(json, file: file.path)
-        task = try Self.task(json, configuration)
         padTokenID = configuration.padTokenID
         let parameters = Parameters(context: context)
-        let head = Head.classification(labels: task.labels.count)
         if isAdapter {
             let adapter = try PEFTAdapter(contentsOf: directory)
+            task =
+                adapter.taskType == .causalLanguageModel
+                ? .causal : try Self.task(json, configuration)
             let place = try base ?? Self.base(of: adapter)
-            let base = try BaseModel(contentsOf: place, head: head)
+            let base = try BaseModel(contentsOf: place, head: task.head)
             try Self.compare(base.configuration, configuration)
             model = try TaskModel(
                 base, method: .lora(adapter.configuration), seed: 0, parameters: parameters)
             try adapter.apply(to: model)
         } else {
-            let base = try BaseModel(contentsOf: directory, head: head)
+            task =
+                Self.isLanguageModel(json) ? .causal : try Self.task(json, configuration)
+            let base = try BaseModel(contentsOf: directory, head: task.head)
             let missing = base.model.parameters.filter {
                 $0.isHead && !base.headTensors.contains($0.name)
             }
@@ -99,6 +110,11 @@ public struct Checkpoint {
             isDirectory.boolValue
         else { throw TrainingError.baseMissing(file: file, base: name) }
         return url
+    }
+
+    /// Whether config.json names a class of language models, as bases' files do.
+    private static func isLanguageModel(_ json: JSONValue) -> Bool {
+        json["architectures"]?.array?.first?.string?.hasSuffix("ForCausalLM") ?? false
     }
 
     static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task {

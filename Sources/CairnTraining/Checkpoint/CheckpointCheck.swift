@@ -8,12 +8,15 @@ import Foundation
 
 /// What a look at every byte of a checkpoint directory found.
 public struct CheckpointCheck: Sendable {
+    /// What was checked.
     public let directory: URL
     /// In order; the first is the first damage. Empty when the checkpoint is whole.
     public private(set) var problems: [String] = []
     /// What is odd and no damage.
     public private(set) var notes: [String] = []
+    /// Files that were compared with the manifest.
     public private(set) var fileCount = 0
+    /// Their bytes.
     public private(set) var byteCount = 0
     /// Recomputed from the tensors; nil where they could not be read.
     public private(set) var stateDigest: String?

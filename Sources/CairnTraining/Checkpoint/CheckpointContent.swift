@@ -7,26 +7,35 @@ import Foundation
 
 /// The facts of a run that its checkpoints carry.
 public struct RunDescription: Sendable {
+    /// What is learned.
     public var task: Task
+    /// What the trajectory depends on.
     public var settings: FineTuneSettings
     /// Longest row in tokens; longer ones were truncated.
     public var maximumLength: Int
+    /// The token that pads.
     public var padTokenID: Int32?
     /// What `base_model_name_or_path` says: the absolute path of the base, or its Hub id.
     public var baseName: String
     /// SHA-256 of the training file.
     public var dataDigest: String
+    /// Which run this is, through all of its resumes.
     public var runID: String
+    /// Rows that are trained on.
     public var trainRows: Int
+    /// Rows that are validated on.
     public var validationRows: Int
+    /// When checkpoints are made, and which stay.
     public var policy = SavePolicy()
     /// What the job was asked to do, and the digests of what it read: nil for a run of rows that
     /// came from no file, which only its own program can resume.
     public var options: FineTuneOptions?
+    /// Digests of what the job read.
     public var inputs: InputDigests?
     /// Which validation rows a receipt is about: nil, and no receipt, where they are in no file.
     var receiptRows: ReceiptRows?
 
+    /// The facts of a run.
     public init(
         task: Task, settings: FineTuneSettings, maximumLength: Int, padTokenID: Int32?,
         baseName: String, dataDigest: String, runID: String, trainRows: Int, validationRows: Int
@@ -51,15 +60,8 @@ extension RunDescription {
     /// otherwise round the weights to the base's type.
     func configuration(of base: BaseModel, method: Method) -> JSONValue {
         var config = base.configuration.json.object ?? [:]
-        let labels = task.labels
-        config["architectures"] = [.string(base.configuration.family.classifierClass)]
-        config["id2label"] = .object(
-            JSONObject(labels.enumerated().map { ("\($0)", .string($1)) }))
-        config["label2id"] = .object(
-            JSONObject(labels.enumerated().map { ($1, .integer(Int64($0))) }))
-        config["num_labels"] = nil
-        config["problem_type"] = .string(task.problemType)
-        config["pad_token_id"] = padTokenID.map { .integer(Int64($0)) } ?? .null
+        config["architectures"] = [.string(base.configuration.family.className(for: task))]
+        if task != .causal { addLabels(to: &config) }
         let stored = config["dtype"] ?? config["torch_dtype"]
         if let dtype = method == .full ? "float32" : stored {
             config["dtype"] = dtype
@@ -69,6 +71,17 @@ extension RunDescription {
             addRope(base.configuration.rope, to: &config)
         }
         return .object(config)
+    }
+
+    private func addLabels(to config: inout JSONObject) {
+        let labels = task.labels
+        config["id2label"] = .object(
+            JSONObject(labels.enumerated().map { ("\($0)", .string($1)) }))
+        config["label2id"] = .object(
+            JSONObject(labels.enumerated().map { ($1, .integer(Int64($0))) }))
+        config["num_labels"] = nil
+        config["problem_type"] = .string(task.problemType)
+        config["pad_token_id"] = padTokenID.map { .integer(Int64($0)) } ?? .null
     }
 
     private func addRope(_ rope: RopeConfiguration, to config: inout JSONObject) {
@@ -141,17 +154,19 @@ extension RunDescription {
         _ model: ModelConfiguration, _ adapter: Adapter?, _ state: RunState
     ) -> JSONObject {
         var object: JSONObject = [
-            "model_type": .string(adapter == nil ? "classifier" : "adapter"),
+            "model_type": .string(
+                adapter != nil ? "adapter" : task == .causal ? "causal-lm" : "classifier"),
             "name": "cairn-checkpoint", "version": .string(CairnVersion.string),
             "architecture": .string(model.family.rawValue),
-            "hf_architecture": .string(model.family.classifierClass),
+            "hf_architecture": .string(model.family.className(for: task)),
             "hf_model_type": .string(model.family.rawValue),
             "hidden_size": JSONValue(model.hiddenSize), "num_layers": JSONValue(model.layerCount),
             "vocab_size": JSONValue(model.vocabularySize),
-            "__checkpoint__.schema_version": "1.3.0", "num_classes": JSONValue(task.labels.count),
+            "__checkpoint__.schema_version": "1.3.0",
             "data_hash": .string("sha256:" + dataDigest), "epoch": JSONValue(state.epochs.count),
             "step": JSONValue(state.step),
         ]
+        if task != .causal { object["num_classes"] = JSONValue(task.labels.count) }
         if let adapter {
             object["lora_rank"] = JSONValue(adapter.configuration.rank)
             object["lora_alpha"] = .number(adapter.configuration.alpha)
@@ -191,12 +206,20 @@ extension RunDescription {
 
 /// The version that files and `--version` state.
 public enum CairnVersion {
+    /// The version of this library.
     public static let string = "0.1.0"
     /// Changes whenever the same run gives other bits than before.
-    public static let numerics = 1
+    public static let numerics = 2
 }
 
 extension ModelFamily {
+    /// The class of transformers that a checkpoint for a task opens as.
+    func className(for task: Task) -> String {
+        guard task == .causal else { return classifierClass }
+        return classifierClass.replacingOccurrences(
+            of: "ForSequenceClassification", with: "ForCausalLM")
+    }
+
     /// The class of transformers that classifies with this family.
     public var classifierClass: String {
         switch self {

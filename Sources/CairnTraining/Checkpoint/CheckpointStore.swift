@@ -19,8 +19,10 @@ public final class CheckpointStore {
     private let shelf = Shelf()
     /// The newest checkpoint, which the next one follows.
     private var last: String?
+    /// The saves that failed so far.
     public private(set) var failures: [FailedSave] = []
 
+    /// A store of what `writer` writes.
     public convenience init(
         _ writer: CheckpointWriter, policy: SavePolicy, monitor: MonitoredFigure,
         resumedFrom: String? = nil

@@ -31,6 +31,7 @@ public struct CheckpointWriter: Sendable {
     public let directory: URL
     private let files: any FileOperations
 
+    /// A writer of checkpoints of `model` into a run's directory.
     public init(_ model: TaskModel, _ description: RunDescription, in directory: URL) {
         self.init(model, description, in: directory, files: SystemFiles())
     }
@@ -50,6 +51,8 @@ public struct CheckpointWriter: Sendable {
     /// Writes the checkpoint `name`, in place of an earlier one of that name.
     ///
     /// - Parameters:
+    ///   - name: the directory's name in the run's.
+    ///   - snapshot: the state that it holds.
     ///   - parent: the checkpoint that this one follows, for the manifest.
     ///   - steps: what the run's steps did, for `trainer_state.json`.
     /// - Throws: `TrainingError.nonFiniteWeights` before anything is touched; `FormatError` when a
@@ -94,7 +97,7 @@ public struct CheckpointWriter: Sendable {
     ) throws {
         if let adapter {
             let config = PEFTAdapter.configurationJSON(
-                adapter, model: base.model, taskType: .sequenceClassification,
+                adapter, model: base.model, taskType: description.task.taskType,
                 base: description.baseName)
             try commit.add(name: PEFTAdapter.configurationFile, try config.serialized())
             try commit.add(name: PEFTAdapter.weightsFile, beside: digest) { sink in

@@ -9,10 +9,12 @@ import Foundation
 
 /// Everything that prediction needs, from one directory (and the base it leads to).
 public struct Inference {
+    /// The model with its labels.
     public let checkpoint: Checkpoint
     private let tokenizer: Tokenizer
 
-    /// - Parameters: as those of `Checkpoint`.
+    /// Opens a checkpoint directory and its tokenizer; arguments and refusals are those of
+    /// `Checkpoint`.
     public init(
         _ directory: URL, base: URL? = nil, maximumLength: Int? = nil, context: Context
     ) throws {
@@ -24,7 +26,7 @@ public struct Inference {
 
     /// The texts of a file, in tokens.
     public func rows(_ file: URL) throws -> DataSet {
-        try encoded(try Corpus(contentsOf: file, task: .prediction), .none)
+        try encoded(try Corpus(contentsOf: file, task: .prediction), targetsToPredict)
     }
 
     /// Texts in tokens; `file` is what errors call them.
@@ -32,8 +34,12 @@ public struct Inference {
         let examples = texts.enumerated().map {
             Example(text: $1, target: .none, line: $0 + 1)
         }
-        return try encoded(Corpus(file: file, task: .prediction, examples: examples), .none)
+        return try encoded(
+            Corpus(file: file, task: .prediction, examples: examples), targetsToPredict)
     }
+
+    /// A language model is asked for the row's own tokens, another one for what no row says.
+    private var targetsToPredict: Targets { checkpoint.task == .causal ? .nextTokens : .none }
 
     /// The labelled rows of a file: where it has a split column, those for testing.
     public func labelledCorpus(_ file: URL) throws -> Corpus {
@@ -80,12 +86,14 @@ public struct Inference {
 
 /// What logits mean for a task.
 public struct Prediction: Sendable {
+    /// A number per label.
     public let logits: [Float]
     /// Softmax for a single label, a sigmoid per label for many; empty for regression.
     public let probabilities: [Float]
     /// The most likely label; or every label with a probability above one half.
     public let labelIDs: [Int]
 
+    /// Reads logits as the task means them.
     public init(logits: [Float], task: Task) {
         self.logits = logits
         switch task {
@@ -95,7 +103,7 @@ public struct Prediction: Sendable {
         case .multiLabel:
             probabilities = logits.map { Float(sigmoid($0)) }
             labelIDs = logits.indices.filter { logits[$0] > 0 }
-        case .regression:
+        case .regression, .causal:
             probabilities = []
             labelIDs = []
         }

@@ -28,12 +28,17 @@ struct ModelCard {
         Self.isHubID(description.baseName) ? description.baseName : nil
     }
 
+    private var isLanguageModel: Bool { description.task == .causal }
+
     var text: String {
-        [
-            frontMatter, heading, figures, Self.labelTable(description.task.labels), settings,
-            snippet,
-        ]
-        .joined(separator: "\n")
+        let parts =
+            isLanguageModel
+            ? [frontMatter, heading, figures, settings, scoringSnippet]
+            : [
+                frontMatter, heading, figures, Self.labelTable(description.task.labels),
+                settings, snippet,
+            ]
+        return parts.joined(separator: "\n")
     }
 
     private var frontMatter: String {
@@ -41,7 +46,7 @@ struct ModelCard {
         if let baseID { lines.append("base_model: \(baseID)") }
         lines += [
             "library_name: \(adapter == nil ? "transformers" : "peft")",
-            "pipeline_tag: text-classification", "tags:",
+            "pipeline_tag: text-\(isLanguageModel ? "generation" : "classification")", "tags:",
         ]
         if adapter != nil { lines.append("- lora") }
         return (lines + ["- cairn", "---", ""]).joined(separator: "\n")
@@ -51,7 +56,7 @@ struct ModelCard {
         let kind = adapter == nil ? "A fully fine-tuned" : "A LoRA adapter for a"
         let source = baseID.map { " Base: `\($0)`." } ?? ""
         return """
-            # Text classifier
+            # \(isLanguageModel ? "Language model" : "Text classifier")
 
             \(kind) `\(base.configuration.family.rawValue)` model, trained with Cairn \
             \(CairnVersion.string).\(source)
@@ -71,7 +76,11 @@ struct ModelCard {
             |---|---|---|
             | loss | \(String(format: "%.5f", epoch.trainLoss)) | \
             \(String(format: "%.5f", epoch.validationLoss)) |
-            | accuracy | \(percent(epoch.trainAccuracy)) | \(percent(epoch.validationAccuracy)) |
+            \(isLanguageModel
+                ? "| perplexity | \(percent(exp(epoch.trainLoss))) | "
+                    + "\(percent(exp(epoch.validationLoss))) |"
+                : "| accuracy | \(percent(epoch.trainAccuracy)) | "
+                    + "\(percent(epoch.validationAccuracy)) |")
             | rows | \(description.trainRows) | \(description.validationRows) |
 
             After epoch \(epoch.epoch) of \(description.settings.epochs). The training figures are \
@@ -141,6 +150,36 @@ struct ModelCard {
             max_length=\(description.maximumLength), return_tensors="pt")
             with torch.no_grad():
                 print(model.eval()(**inputs).logits)
+            ```
+
+            """
+    }
+
+    /// How a language model is loaded and asked how likely it finds a text.
+    private var scoringSnippet: String {
+        let load =
+            adapter == nil
+            ? "model = AutoModelForCausalLM.from_pretrained(path)"
+            : """
+            base = AutoModelForCausalLM.from_pretrained(\(Self.python(baseID ?? "PATH/TO/THE/BASE")))
+            model = PeftModel.from_pretrained(base, path)
+            """
+        return """
+
+            ## Use
+
+            ```python
+            import torch
+            \(adapter == nil ? "" : "from peft import PeftModel\n")\
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            path = "."  # this directory, or its name on the Hub
+            \(load)
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            inputs = tokenizer("A text to judge.", truncation=True, \
+            max_length=\(description.maximumLength), return_tensors="pt")
+            with torch.no_grad():
+                print(model.eval()(**inputs, labels=inputs["input_ids"]).loss.exp())
             ```
 
             """

@@ -8,14 +8,19 @@ import Foundation
 public struct RunDirectory: Sendable {
     /// A directory with a manifest and a state.
     public struct Entry: Sendable {
+        /// The checkpoint's directory.
         public let url: URL
+        /// Its name in the run's directory.
         public let name: String
+        /// Which run wrote it.
         public let runID: String
         /// Optimizer steps taken when it was made.
         public let step: Int
+        /// How the run stood.
         public let status: RunStatus
     }
 
+    /// The run's directory.
     public let url: URL
     /// Newest first: by step, then those that say more of how the run ended, then by name.
     public let entries: [Entry]

@@ -14,5 +14,6 @@ public struct SavePolicy: Sendable, Equatable {
     /// How many of the best `epoch-N` stay besides those; nil keeps none for that reason.
     public var keepBest: Int?
 
+    /// Everything at its default.
     public init() {}
 }

@@ -7,23 +7,30 @@ import Foundation
 
 /// What each row should give.
 public enum Targets: Sendable, Equatable {
+    /// Nothing is known.
     case none
     /// A class id per row.
     case classes([Int32])
     /// `columns` numbers per row, row-major.
     case values([Float], columns: Int)
+    /// The row's own tokens, each from those before it.
+    case nextTokens
 }
 
 /// Rows of token ids with targets.
 public struct DataSet: Sendable {
+    /// Token ids by row.
     public let ids: [[Int32]]
+    /// Segment ids by row, as many.
     public let typeIDs: [[Int32]]
+    /// What each row should give.
     public let targets: Targets
 
+    /// - Precondition: as many rows of segments, and of targets, as of ids.
     public init(ids: [[Int32]], typeIDs: [[Int32]], targets: Targets) {
         precondition(ids.count == typeIDs.count, "\(ids.count) rows, \(typeIDs.count) type rows")
         switch targets {
-        case .none: break
+        case .none, .nextTokens: break
         case .classes(let classes):
             precondition(classes.count == ids.count, "\(classes.count) classes, \(ids.count) rows")
         case .values(let values, let columns):
@@ -35,8 +42,16 @@ public struct DataSet: Sendable {
         self.targets = targets
     }
 
+    /// How many rows there are.
     public var count: Int { ids.count }
+    /// Tokens of all rows together.
     public var tokenCount: Int { ids.reduce(0) { $0 + $1.count } }
+    /// Tokens that the rows ask a language model to predict: all but the first of each.
+    public func predictedCount(_ rows: some Sequence<Int>) -> Int {
+        rows.reduce(0) { $0 + max(ids[$1].count - 1, 0) }
+    }
+
+    /// Tokens of the longest row.
     public var longestRow: Int { ids.map(\.count).max() ?? 0 }
 
     /// Some of the rows, in the given order.
@@ -44,6 +59,7 @@ public struct DataSet: Sendable {
         let part: Targets =
             switch targets {
             case .none: .none
+            case .nextTokens: .nextTokens
             case .classes(let classes): .classes(chosen.map { classes[$0] })
             case .values(let values, let columns):
                 .values(
@@ -63,6 +79,7 @@ public struct DataSet: Sendable {
 
 /// Which row of each sequence a classifier reads.
 public enum Pooling: Sendable, Equatable {
+    /// The first token, as encoders pool.
     case first
     /// The rightmost token that is not padding, as decoders of transformers pool; the id may occur
     /// as a genuine last token (pad = eos), which is then skipped too.
@@ -74,9 +91,11 @@ public enum Pooling: Sendable, Equatable {
 /// The rows fall by position into `groups` gradient groups, whatever the cut: that is what makes a
 /// step's gradients independent of the token budget.
 public struct StepRows: Sendable, Equatable {
+    /// Row indices, in the order of the step.
     public let rows: [Int]
     /// Ranges of positions in `rows`, in order, each within the token budget.
     public let microBatches: [Range<Int>]
+    /// How many gradient groups the rows fall into.
     public let groups: Int
 
     /// Takes rows in order as long as their tokens fit the budget; a row alone always fits.
@@ -118,6 +137,7 @@ extension DataSet {
         }
         switch targets {
         case .none: break
+        case .nextTokens: batch.predictNextTokens()
         case .classes(let classes): batch.classTargets = rows.map { classes[$0] }
         case .values(let values, let columns):
             batch.valueTargets = rows.flatMap { values[$0 * columns..<($0 + 1) * columns] }
@@ -143,7 +163,7 @@ extension DataSet {
             add([Int32(ids[row].count)])
             add(ids[row])
             switch targets {
-            case .none: break
+            case .none, .nextTokens: break
             case .classes(let classes): add([classes[row]])
             case .values(let values, let columns):
                 add(values[row * columns..<(row + 1) * columns])
@@ -153,10 +173,11 @@ extension DataSet {
     }
 
     /// The factor that makes the sum of the rows' losses their mean, as torch defines it: divided
-    /// by the sum of the class weights, or by the number of values.
+    /// by the sum of the class weights, by the number of values, or by that of the tokens predicted.
     public func lossScale(rows: [Int], classWeights: [Float]?) -> Float {
         switch targets {
         case .none: 1
+        case .nextTokens: Float(1 / Double(max(predictedCount(rows), 1)))
         case .classes(let classes):
             Float(
                 1
@@ -164,6 +185,23 @@ extension DataSet {
                         $0 + Double(classWeights?[Int(classes[$1])] ?? 1)
                     })
         case .values(_, let columns): 1 / Float(rows.count * columns)
+        }
+    }
+}
+
+extension Batch {
+    /// Makes every token but the last of its sequence one to predict the next from.
+    fileprivate mutating func predictNextTokens() {
+        targetRows = []
+        classTargets = []
+        targetOffsets = [0]
+        for sequence in 0..<sequenceCount {
+            let (start, end) = (offsets[sequence], offsets[sequence + 1])
+            if end > start + 1 {
+                targetRows += start..<end - 1
+                classTargets += ids[Int(start) + 1..<Int(end)]
+            }
+            targetOffsets.append(UInt32(targetRows.count))
         }
     }
 }

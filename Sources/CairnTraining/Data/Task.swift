@@ -2,6 +2,7 @@
 /// What is learned: which labels there are, and how a row's target becomes a loss.
 
 import CairnGraph
+import CairnModels
 
 /// A task on whole rows of text.
 public enum Task: Sendable, Equatable {
@@ -11,23 +12,36 @@ public enum Task: Sendable, Equatable {
     case multiLabel(labels: [String])
     /// Numbers per row: squared error.
     case regression(names: [String])
+    /// The next token at each place of the row: cross-entropy over the vocabulary.
+    case causal
 
-    /// Names of the logits, by id.
+    /// Names of the logits, by id; of a language model none, its logits are the vocabulary's.
     public var labels: [String] {
         switch self {
         case .singleLabel(let labels), .multiLabel(let labels), .regression(let labels): labels
+        case .causal: []
         }
     }
 
-    /// The name under which transformers knows the task.
+    /// The head that a model needs for it.
+    var head: Head {
+        self == .causal ? .languageModel : .classification(labels: labels.count)
+    }
+
+    /// What PEFT calls it.
+    var taskType: TaskType { self == .causal ? .causalLanguageModel : .sequenceClassification }
+
+    /// The name under which transformers knows the task; a language model's is Cairn's own.
     public var problemType: String {
         switch self {
         case .singleLabel: "single_label_classification"
         case .multiLabel: "multi_label_classification"
         case .regression: "regression"
+        case .causal: "causal_language_model"
         }
     }
 
+    /// The task that transformers calls so; nil for another name.
     public init?(problemType: String, labels: [String]) {
         switch problemType {
         case "single_label_classification": self = .singleLabel(labels: labels)
@@ -40,7 +54,7 @@ public enum Task: Sendable, Equatable {
     /// The loss; class weights are for a single label only.
     public func loss(classWeights: [Float]?) -> Loss {
         switch self {
-        case .singleLabel:
+        case .singleLabel, .causal:
             .crossEntropy(weights: classWeights, labelSmoothing: 0, ignoreIndex: -100)
         case .multiLabel: .binaryCrossEntropy
         case .regression: .squaredError

@@ -5,7 +5,9 @@ import CairnModels
 
 /// A generation of transformers, which the order of RoBERTa's parameters differs between.
 public enum TransformersGeneration: Int, Sendable, CaseIterable {
+    /// transformers 4.
     case four = 4
+    /// transformers 5.
     case five = 5
 }
 

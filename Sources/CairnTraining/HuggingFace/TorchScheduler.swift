@@ -8,6 +8,7 @@ import Foundation
 ///
 /// The function itself is not in the file: transformers makes it anew from its arguments.
 public struct TorchScheduler: Sendable, Equatable {
+    /// The file's name in a checkpoint.
     public static let fileName = "scheduler.pt"
 
     /// The peak of each group of parameters.
@@ -17,12 +18,14 @@ public struct TorchScheduler: Sendable, Equatable {
     /// Steps done.
     public var step: Int
 
+    /// A state of rates and a step.
     public init(baseRates: [Double], lastRates: [Double], step: Int) {
         self.baseRates = baseRates
         self.lastRates = lastRates
         self.step = step
     }
 
+    /// Reads the file, as data.
     public init(contentsOf url: URL) throws {
         let value = try TorchFile(contentsOf: url).value
         func rates(_ key: String) throws -> [Double] {

@@ -17,7 +17,9 @@ import Foundation
 /// Pickles are read as data; see `TorchFile`. What the rest of a run would need and nobody but
 /// torch could use is told by `notCarried`.
 public struct TransformersCheckpoint: Sendable {
+    /// Where it was read.
     public let directory: URL
+    /// What `trainer_state.json` says.
     public let state: TransformersState
     /// Nil where the model was trained in full.
     public let adapter: PEFTAdapter?

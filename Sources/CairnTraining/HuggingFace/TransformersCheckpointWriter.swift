@@ -19,11 +19,15 @@ public enum TransformersCheckpointWriter {
     public struct Content: Sendable {
         /// What trains, under the model's own names.
         public var parameters: [String: Tensor]
+        /// The moments.
         public var optimizer: OptimizerState
+        /// The learning rate's course.
         public var schedule: Schedule
+        /// History and counters.
         public var state: TransformersState
         /// What `base_model_name_or_path` says.
         public var base: String
+        /// What `task_type` of an adapter says.
         public var taskType: TaskType
         /// The document of config.json, for a model trained in full.
         public var configuration: JSONValue?
@@ -32,6 +36,7 @@ public enum TransformersCheckpointWriter {
         /// would take those of another parameter, or crash.
         public var generation = TransformersGeneration.five
 
+        /// The content of a checkpoint.
         public init(
             parameters: [String: Tensor], optimizer: OptimizerState, schedule: Schedule,
             state: TransformersState, base: String, taskType: TaskType = .sequenceClassification,

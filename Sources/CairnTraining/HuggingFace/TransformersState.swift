@@ -11,6 +11,7 @@ import Foundation
 ///
 /// Source: transformers/trainer_callback.py, `TrainerState`.
 public struct TransformersState: Sendable {
+    /// The file's name in a checkpoint.
     public static let fileName = "trainer_state.json"
 
     /// Epochs done, with a fraction.
@@ -25,12 +26,19 @@ public struct TransformersState: Sendable {
     public var batchSize: Int?
     /// Every so many steps, or as a share of the run.
     public var loggingSteps = 500.0
+    /// Every so many steps, or as a share of the run.
     public var evaluationSteps = 500.0
+    /// Every so many steps, or as a share of the run.
     public var savingSteps = 500.0
+    /// Tokens trained on, where the Trainer counted.
     public var tokensSeen = 0
+    /// What the Trainer estimates.
     public var floatingPointOperations = 0.0
+    /// The best value of the monitored metric.
     public var bestMetric: Double?
+    /// The step that had it.
     public var bestStep: Int?
+    /// The checkpoint that has it.
     public var bestCheckpoint: String?
     /// Rows of `log_history`, as they are.
     public var history: [JSONObject] = []
@@ -39,6 +47,7 @@ public struct TransformersState: Sendable {
     /// Keys of the file that are not of the schema.
     public private(set) var unknownKeys: [String] = []
 
+    /// Everything as at the start of a run.
     public init() {}
 
     /// Steps per epoch, which the file says by its epoch and its step; nil before the first step.

@@ -33,10 +33,15 @@ public enum JobStart: Sendable {
 
 /// A fine-tuning job whose inputs have been read and found good.
 public final class FineTuneJob {
+    /// What was asked for.
     public let options: FineTuneOptions
+    /// The model that is tuned.
     public let base: BaseModel
+    /// What is learned, with the labels of the corpus.
     public let task: Task
+    /// The loop.
     public let tuner: FineTuner
+    /// The facts that checkpoints carry.
     public let description: RunDescription
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]
@@ -54,6 +59,9 @@ public final class FineTuneJob {
         self.options = options
         self.start = start
         try Self.requireWritable(options.output)
+        guard options.weights == .pretrained || options.method == .full else {
+            throw TrainingError.untrainedBase(directory: options.model.path)
+        }
         let parts = try CorpusParts(options)
         var space: LabelSpace?
         if case .continued(let point, _) = start, let labels = try point.labels {
@@ -61,7 +69,7 @@ public final class FineTuneJob {
         }
         task = try Task(parts.train, space: &space)
         base = try BaseModel(
-            contentsOf: options.model, head: .classification(labels: task.labels.count))
+            contentsOf: options.model, head: task.head, weights: options.weights)
         if let size = options.modelSize {
             try size.check(
                 against: base.parameterCount,
@@ -72,15 +80,19 @@ public final class FineTuneJob {
         let inputs = try InputDigests(options, base: base)
         try Self.requireSame(inputs, start, options)
         let length = min(options.maximumLength, base.maximumLength)
-        let pad = try PadToken.find(
-            options.model, configured: base.configuration.padTokenID,
-            config: base.configuration.json, tokenizer: tokenizer)
+        // A language model reads no pooled row, and keeps what its base says of padding.
+        let pad =
+            task == .causal
+            ? base.configuration.padTokenID
+            : try PadToken.find(
+                options.model, configured: base.configuration.padTokenID,
+                config: base.configuration.json, tokenizer: tokenizer)
         pooling = base.configuration.family.isEncoder ? .first : .last(padTokenID: pad)
 
         var notes = Self.notes(parts.train, base, options, length)
         var sets: [DataSet] = []
         for corpus in [parts.train, parts.validation] + [parts.test].compactMap({ $0 }) {
-            let (data, truncated) = try DataSet.encoded(
+            var (data, truncated) = try DataSet.encoded(
                 corpus, tokenizer: tokenizer, maximumLength: length,
                 targets: try task.targets(corpus, space: space))
             try data.requireVocabulary(base.configuration.vocabularySize, corpus: corpus)
@@ -89,9 +101,19 @@ public final class FineTuneJob {
                     "\(corpus.file): \(truncated) of \(data.count) rows are longer than \(length) "
                         + "tokens and lose their ends")
             }
+            if task == .causal {
+                let count = data.count
+                data = data.withoutShortRows()
+                guard data.count > 0 else { throw TrainingError.emptyData(file: corpus.file) }
+                if data.count < count {
+                    notes.append(
+                        "\(corpus.file): \(count - data.count) of \(count) rows have fewer than 2 "
+                            + "tokens, nothing to predict, and are left out")
+                }
+            }
             sets.append(data)
         }
-        if case .fresh = start { notes.append(Self.headNote(base)) }
+        if case .fresh = start, let note = Self.startNote(base) { notes.append(note) }
         self.notes = notes
         test = sets.count > 2 ? sets[2] : nil
 
@@ -112,7 +134,10 @@ public final class FineTuneJob {
         description.policy = options.policy
         description.options = options
         description.inputs = inputs
-        description.receiptRows = ReceiptRows(tuner.receiptRows, of: parts.validation, sets[1])
+        if task != .causal {
+            description.receiptRows = ReceiptRows(
+                tuner.receiptRows, of: parts.validation, sets[1])
+        }
         self.description = description
         try Self.apply(start, to: tuner, options)
         if case .transformers(let checkpoint) = start {
@@ -409,8 +434,11 @@ public final class FineTuneJob {
         return notes
     }
 
-    private static func headNote(_ base: BaseModel) -> String {
+    /// What of the model starts where; nil when all of it is the base's.
+    private static func startNote(_ base: BaseModel) -> String? {
+        guard base.isPretrained else { return "every weight starts from the seed, as asked" }
         let heads = base.model.parameters.filter(\.isHead).map(\.name)
+        guard !heads.isEmpty else { return nil }
         let kept = heads.filter(base.headTensors.contains)
         return kept.isEmpty
             ? "the head (\(heads.joined(separator: ", "))) starts fresh from the seed"

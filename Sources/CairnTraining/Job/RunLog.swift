@@ -55,7 +55,8 @@ final class RunLog {
     /// The history up to a state, as a value that another thread may write.
     func history(_ state: RunState, test: Evaluation? = nil) -> RunHistory {
         var history = RunHistory(
-            title: "\(description.task.labels.count) labels on "
+            title: (description.task == .causal
+                ? "Language model, " : "\(description.task.labels.count) labels on ")
                 + URL(fileURLWithPath: description.baseName).lastPathComponent,
             state: state, steps: steps)
         history.settings = description.facts

@@ -75,7 +75,8 @@ extension Task {
             self = .singleLabel(labels: space!.names)
         case .multiLabel:
             self = .multiLabel(labels: space!.names)
-        case .regression, .prediction:
+        case .prediction: self = .causal
+        case .regression:
             let width = try corpus.values().first?.count ?? 1
             self = .regression(names: (0..<width).map { "LABEL_\($0)" })
         }
@@ -87,13 +88,15 @@ extension Task {
         case .singleLabel: .classification
         case .multiLabel: .multiLabel
         case .regression: .regression
+        case .causal: .prediction
         }
     }
 
     /// The targets of a corpus's rows.
     func targets(_ corpus: Corpus, space: LabelSpace?) throws -> Targets {
-        if corpus.task == .prediction { return .none }
         switch self {
+        case .causal: return .nextTokens
+        case _ where corpus.task == .prediction: return .none
         case .singleLabel:
             return .classes(try space!.classIDs(for: corpus).map(Int32.init))
         case .multiLabel:
@@ -122,6 +125,13 @@ extension DataSet {
                 ids: encoded.rows.map(\.ids), typeIDs: encoded.rows.map(\.typeIDs),
                 targets: targets), encoded.truncatedRows
         )
+    }
+
+    /// The rows that ask for a token: a language model predicts nothing from a row of one.
+    func withoutShortRows() -> DataSet {
+        let kept = ids.indices.filter { ids[$0].count > 1 }
+        return DataSet(
+            ids: kept.map { ids[$0] }, typeIDs: kept.map { typeIDs[$0] }, targets: targets)
     }
 
     /// Refuses token ids that the model's tables do not have.

@@ -8,11 +8,13 @@ import Foundation
 public struct LedgerEntry: Sendable, Equatable {
     /// From 1.
     public var step: Int
+    /// From 1.
     public var epoch: Int
     /// SHA-256 of the rows in the order of the step: token ids and targets.
     public var batch: String
     /// The mean loss of the step's rows.
     public var loss: Double
+    /// The rate of the step.
     public var learningRate: Double
     /// Of all gradients together, before clipping.
     public var norm: Double
@@ -38,6 +40,7 @@ public struct LedgerEntry: Sendable, Equatable {
         state = try reader.string("state")
     }
 
+    /// What a step did.
     public init(
         step: Int, epoch: Int, batch: String, loss: Double, learningRate: Double, norm: Double,
         state: String
@@ -66,11 +69,14 @@ public struct LedgerEntry: Sendable, Equatable {
 
 /// The end of a ledger: how many lines and bytes, and the hash of the last line.
 public struct LedgerPosition: Sendable, Equatable {
+    /// Lines of the file.
     public var lines = 0
+    /// Bytes of the file.
     public var bytes = 0
     /// 64 hexadecimal digits; of an empty ledger, zeros.
     public var head = String(repeating: "0", count: 64)
 
+    /// The end of an empty ledger.
     public init() {}
 
     init(lines: Int, bytes: Int, head: String) {
@@ -101,10 +107,14 @@ public struct LedgerPosition: Sendable, Equatable {
 
 /// A ledger that was read: its entries, checked up to the first line that is not as it must be.
 public struct Ledger: Sendable {
+    /// The folder of a run that holds the ledger.
     public static let folder = "training"
+    /// The ledger's name in it.
     public static let file = "ledger.jsonl"
 
+    /// The file.
     public let url: URL
+    /// The steps, in order.
     public private(set) var entries: [LedgerEntry] = []
     /// The position after each entry.
     private(set) var positions: [LedgerPosition] = []

@@ -12,6 +12,7 @@ public struct Replay {
     public struct Result: Sendable {
         /// The first and the last step that were compared; nil when there was none.
         public let steps: ClosedRange<Int>?
+        /// What was not as the ledger says; nil when all was.
         public let difference: Difference?
         /// What a user should know: damage of the ledger, settings that changed on the way.
         public let notes: [String]
@@ -19,10 +20,13 @@ public struct Replay {
 
     /// The first figure that is not what the ledger says.
     public struct Difference: Sendable, Equatable {
+        /// The step that has it.
         public let step: Int
         /// `batch`, `loss`, `learning_rate`, `norm` or `state`.
         public let key: String
+        /// What the ledger says.
         public let expected: String
+        /// What the replay gave.
         public let found: String
     }
 
@@ -35,9 +39,9 @@ public struct Replay {
     public let start: (name: String, step: Int)?
 
     /// Prepares the replay of `steps` steps (of all there are without it) behind the newest
-    /// checkpoint at or before step `from`.
+    /// checkpoint at or before step `from`. The last closure may change where the inputs lie and
+    /// what computes them.
     ///
-    /// - Parameter options: changes where the inputs lie and what computes them.
     /// - Throws: as `FineTuneJob`; `TrainingError.nothingToReplay`.
     public init(
         run directory: URL, from: Int = 0, steps: Int? = nil,

@@ -4,12 +4,16 @@
 import CairnEngine
 import CairnGraph
 import CairnModels
+import Foundation
 
 /// What a model gives for each row, and how good that is.
 public struct Evaluation: Sendable {
-    /// [rows][labels].
+    /// [rows][labels]; of a language model nothing for each row.
     public let logits: [[Float]]
-    /// The mean loss over the rows; nil without targets.
+    /// Of a language model: what each predicted token of each row costs, -log p.
+    public let tokenLosses: [[Float]]?
+    /// The mean loss over the rows, or over the tokens that a language model predicts; nil without
+    /// targets.
     public let loss: Double?
     /// Of a single label: what was right, class by class. Nil for other tasks, and without
     /// targets, as the next three.
@@ -18,6 +22,7 @@ public struct Evaluation: Sendable {
     public let probabilities: ProbabilityMetrics?
     /// Of many labels: what was right, a label being given where its logit is above 0.
     public let multiLabel: MultiLabelMetrics?
+    /// Of numbers: how far off they are.
     public let regression: RegressionMetrics?
 
     /// The share of rows, or of row-label pairs, that are right; nil for regression.
@@ -26,10 +31,22 @@ public struct Evaluation: Sendable {
     /// The mean of the classes' or labels' F1; nil for regression.
     public var macroF1: Double? { metrics?.macroF1 ?? multiLabel?.macro.f1 }
 
+    /// Of a language model: exp of the mean loss.
+    public var perplexity: Double? { tokenLosses == nil ? nil : loss.map { exp($0) } }
+
+    /// What a language model gives for rows.
+    init(tokenLosses: [[Float]], loss: Double) {
+        self.tokenLosses = tokenLosses
+        self.loss = loss
+        logits = tokenLosses.map { _ in [] }
+        (metrics, probabilities, multiLabel, regression) = (nil, nil, nil, nil)
+    }
+
     /// - Precondition: a row of logits, one per label of the task, for every target.
     public init(logits: [[Float]], loss: Double?, targets: Targets, task: Task) {
         self.logits = logits
         self.loss = loss
+        tokenLosses = nil
         var classes: ClassificationMetrics?
         var believed: ProbabilityMetrics?
         var sets: MultiLabelMetrics?
@@ -73,19 +90,42 @@ public struct Evaluator {
     private let classWeights: [Float]?
     private let tokenBudget: Int
 
+    /// Prepares a model for rows with targets, or without.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, classWeights: [Float]? = nil,
         precision: Precision, tokenBudget: Int, hasTargets: Bool = true
     ) throws {
         let (graph, logits) = model.recorded(isTraining: false)
         program = try Program(
-            graph, outputs: [logits],
+            graph, outputs: task == .causal ? [] : [logits],
             loss: hasTargets ? (task.loss(classWeights: classWeights), logits) : nil,
             parameters: model.parameters, precision: precision)
         self.task = task
         self.pooling = pooling
         self.classWeights = classWeights
         self.tokenBudget = tokenBudget
+    }
+
+    /// The losses of every token that the rows ask for.
+    private func evaluateTokens(
+        _ data: DataSet, _ step: StepRows, shouldStop: () -> Bool
+    ) throws -> Evaluation? {
+        var losses: [[Float]] = []
+        for range in step.microBatches {
+            if shouldStop() { return nil }
+            let batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
+            let result = try program.run(batch).losses
+            for row in 0..<range.count {
+                losses.append(
+                    Array(
+                        result[
+                            Int(batch.targetOffsets[row])..<Int(batch.targetOffsets[row + 1])]))
+            }
+        }
+        let sum = losses.reduce(0.0) { $1.reduce($0) { $0 + Double($1) } }
+        return Evaluation(
+            tokenLosses: losses,
+            loss: sum * Double(data.lossScale(rows: step.rows, classWeights: nil)))
     }
 
     /// Evaluates every row; `shouldStop` is asked between micro-batches, and nil means stopped.
@@ -95,6 +135,7 @@ public struct Evaluator {
         let rows = Array(0..<data.count)
         let step = StepRows(
             rows: rows, lengths: data.ids.map(\.count), tokenBudget: tokenBudget)
+        if task == .causal { return try evaluateTokens(data, step, shouldStop: shouldStop) }
         let scale = data.lossScale(rows: rows, classWeights: classWeights)
         var logits: [[Float]] = []
         var sum = 0.0

@@ -8,20 +8,31 @@ import CairnText
 
 /// The settings that a run's trajectory depends on.
 public struct FineTuneSettings: Sendable, Equatable {
+    /// Passes over the training rows.
     public var epochs = 3
+    /// Rows per optimizer step.
     public var batchSize = 16
     /// Tokens per micro-batch; changes memory and speed, never the result.
     public var tokenBudget = 2048
+    /// The peak of the schedule.
     public var learningRate = 2e-4
+    /// How the rate moves after the warm-up.
     public var schedule = Schedule.Shape.cosine
+    /// What the shape needs besides.
     public var scheduleOptions = Schedule.Options()
+    /// The part of all steps over which the rate rises.
     public var warmup = 0.1
+    /// Decoupled decay per step, times the rate.
     public var weightDecay = 0.01
+    /// Which parameters decay.
     public var decayScope = DecayScope.all
     /// Largest norm of the gradient; nil never clips.
     public var clip: Double? = 1.0
+    /// How much a row of each class counts.
     public var classWeights = ClassWeights.none
+    /// How matmuls are computed.
     public var precision = Precision.bf16
+    /// What order, fresh parameters and dropout are drawn from.
     public var seed: UInt64 = 42
     /// Rows of a step fall into so many gradient groups.
     public var groups = 8
@@ -32,6 +43,7 @@ public struct FineTuneSettings: Sendable, Equatable {
     /// The run stops early after more than so many epochs without a better one; nil never.
     public var patience: Int?
 
+    /// Everything at its default.
     public init() {}
 }
 
@@ -47,10 +59,12 @@ public struct RunControls {
     public var wantsSave: () -> Bool
     /// Takes what every step did; gives the ledger's new end.
     public var record: ((LedgerEntry) throws -> LedgerPosition)?
+    /// Told what happens.
     public var report: (FineTuneEvent) -> Void
     /// Whether there is a checkpoint of that name with the state after that step.
     public var hasSaved: (_ name: String, _ step: Int) -> Bool
 
+    /// Controls of which each may be left out.
     public init(
         save: @escaping (String, String, () -> RunSnapshot) throws -> Void = { _, _, _ in },
         hasSaved: @escaping (String, Int) -> Bool = { _, _ in false },
@@ -69,12 +83,19 @@ public struct RunControls {
 
 /// Trains a task's model on rows and validates it after every epoch.
 public final class FineTuner {
+    /// What is trained.
     public let model: TaskModel
+    /// What it is trained for.
     public let task: Task
+    /// What the trajectory depends on.
     public let settings: FineTuneSettings
+    /// When checkpoints are made, and which stay.
     public let policy: SavePolicy
+    /// The moments and the update rule.
     public let optimizer: Optimizer
+    /// The learning rate's course.
     public let schedule: Schedule
+    /// Where the run stands.
     public private(set) var state: RunState
     let train: DataSet
     private let pooling: Pooling
@@ -91,6 +112,7 @@ public final class FineTuner {
     private var recordingSeconds = 0.0
     private var lastSave: (step: Int, time: ContinuousClock.Instant)?
 
+    /// Prepares a run; nothing is trained yet.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, train: DataSet, validation: DataSet,
         settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run"
@@ -100,7 +122,9 @@ public final class FineTuner {
         self.pooling = pooling
         self.train = train
         self.validation = validation
-        receiptRows = ReceiptRows.chosen(among: validation.count, seed: settings.seed)
+        // A receipt is of logits per row, which a language model has none of.
+        receiptRows =
+            task == .causal ? [] : ReceiptRows.chosen(among: validation.count, seed: settings.seed)
         self.settings = settings
         self.policy = policy
         state = RunState(runID: runID)
@@ -108,7 +132,8 @@ public final class FineTuner {
             counts: train.classCounts(task.labels.count))
         let (graph, logits) = model.recorded(isTraining: true)
         program = try Program(
-            graph, outputs: [logits], loss: (task.loss(classWeights: classWeights), logits),
+            graph, outputs: task == .causal ? [] : [logits],
+            loss: (task.loss(classWeights: classWeights), logits),
             differentiates: true, parameters: model.parameters, precision: settings.precision)
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,

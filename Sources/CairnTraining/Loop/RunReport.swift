@@ -7,20 +7,29 @@ import CairnTensor
 
 /// What a run did in one epoch.
 public struct EpochReport: Sendable, Equatable {
+    /// From 1.
     public let epoch: Int
     /// Optimizer steps of the run at its end.
     public let step: Int
+    /// The mean loss of the epoch's rows, each at the step that took it.
     public let trainLoss: Double
+    /// The share that was right, where the task has one; so in the next ones.
     public let trainAccuracy: Double?
+    /// The mean loss of the validation rows.
     public let validationLoss: Double
+    /// The share of the validation rows that was right.
     public let validationAccuracy: Double?
+    /// The mean of the classes' or labels' F1.
     public let validationMacroF1: Double?
     /// Of the last step.
     public let learningRate: Double
     /// Seconds of training steps, without validation and saving.
     public let seconds: Double
+    /// Seconds of the validation.
     public let validationSeconds: Double
+    /// Rows trained on.
     public let rows: Int
+    /// Real tokens trained on.
     public let tokens: Int
 }
 
@@ -28,14 +37,21 @@ public struct EpochReport: Sendable, Equatable {
 public struct StepReport: Sendable {
     /// From 1.
     public let step: Int
+    /// Steps of the whole run.
     public let totalSteps: Int
+    /// From 1.
     public let epoch: Int
+    /// Rows of the step.
     public let rows: Int
+    /// Real tokens of the step.
     public let tokens: Int
+    /// The mean loss of the step's rows.
     public let loss: Double
+    /// The rate of the step.
     public let learningRate: Double
     /// Of the gradient before clipping.
     public let norm: Double
+    /// Seconds of the step.
     public let seconds: Double
     /// Real tokens over the time of training steps, since the run began.
     public let tokensPerSecond: Double
@@ -43,11 +59,15 @@ public struct StepReport: Sendable {
 
 /// What a run reports while it goes.
 public enum FineTuneEvent: Sendable {
+    /// A step was taken.
     case step(StepReport)
+    /// An epoch and its validation are over.
     case epoch(EpochReport)
+    /// A checkpoint is in place.
     case saved(name: String, reason: String)
     /// A checkpoint could not be made; the run goes on, and earlier ones are as they were.
     case saveFailed(name: String, reason: String)
+    /// A checkpoint was removed, as the policy asks.
     case removed(name: String)
     /// What a user should know.
     case note(String)
@@ -55,6 +75,7 @@ public enum FineTuneEvent: Sendable {
 
 /// Why a run was asked to stop.
 public enum StopReason: Sendable, Equatable {
+    /// Somebody asked for it.
     case signal
     /// `--max-minutes` are over.
     case deadline
@@ -62,21 +83,28 @@ public enum StopReason: Sendable, Equatable {
 
 /// A run's result.
 public struct FineTuneReport: Sendable {
+    /// How the run ended.
     public let status: RunStatus
+    /// The epochs of the whole run.
     public let epochs: [EpochReport]
+    /// Optimizer steps of the whole run.
     public let steps: Int
+    /// The epoch that `best` holds.
     public let best: BestEpoch?
+    /// Seconds by what they were spent on.
     public let timing: RunTiming
     /// Seconds of this start that went into the ledger.
     public let recordingSeconds: Double
     /// Rows and real tokens trained on.
     public let rows: Int
+    /// Real tokens trained on.
     public let tokens: Int
     /// SHA-256 over every trainable parameter, optimizer slot and counter.
     public let stateDigest: String
     /// The checkpoints that could not be made, with the reasons.
     public var failedSaves: [FailedSave] = []
 
+    /// The number of the best epoch.
     public var bestEpoch: Int? { best?.epoch }
 
     /// The best epoch's validation loss.
@@ -97,14 +125,19 @@ public struct FineTuneReport: Sendable {
 
 /// A checkpoint that could not be made.
 public struct FailedSave: Sendable, Equatable {
+    /// The checkpoint's name.
     public let name: String
+    /// Why.
     public let reason: String
 }
 
 /// The figure of an epoch by which a run is judged.
 public enum MonitoredFigure: String, Sendable, CaseIterable {
+    /// The validation loss; less is better.
     case validationLoss = "val-loss"
+    /// The share that was right.
     case validationAccuracy = "val-accuracy"
+    /// The mean of the classes' F1.
     case macroF1 = "macro-f1"
 
     /// Not a number where the task has no such figure.
@@ -128,11 +161,14 @@ public enum MonitoredFigure: String, Sendable, CaseIterable {
 public struct RunSnapshot: Sendable {
     /// What trains, under the model's own names.
     public let parameters: [String: Tensor]
+    /// The optimizer's slots and counters.
     public let optimizer: OptimizerState
+    /// Where the run stands.
     public var state: RunState
     /// Logits of the rows that a receipt is about, where they are known for this state.
     let receipt: [[Float]]?
 
+    /// Copies parameters and slots from the device.
     public init(
         _ parameters: Parameters, optimizer: Optimizer, state: RunState,
         receipt: [[Float]]? = nil

@@ -12,6 +12,7 @@ import Foundation
 /// name: the name, a zero byte, and the little-endian fp32 bits of the parameter and of its slots
 /// in order of their names; then the number of steps taken, as eight little-endian bytes.
 public enum StateDigest {
+    /// The digest of what is on the device.
     public static func of(_ optimizer: Optimizer, _ parameters: Parameters) -> String {
         let names = parameters.trainableNames
         return of(

@@ -21,6 +21,7 @@ struct StepTotals {
     mutating func add(_ result: Program.Result, _ batch: Batch, labels: Int) {
         loss = result.losses.reduce(loss) { $0 + Double($1) }
         tokens += batch.ids.count
+        if result.outputs.isEmpty { return }
         let logits = result.outputs[0]
         if !batch.classTargets.isEmpty {
             for (row, target) in batch.classTargets.enumerated() {

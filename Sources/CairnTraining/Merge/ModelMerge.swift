@@ -11,6 +11,7 @@ import Foundation
 public enum MergeType: String, CaseIterable, Sendable {
     /// Each tensor's own; of the head the one that most of the base has.
     case keep
+    /// Every tensor in this type.
     case fp32, bf16, fp16
 
     var dtype: DType? {
@@ -25,11 +26,13 @@ public enum MergeType: String, CaseIterable, Sendable {
 
 /// What a merge wrote.
 public struct MergeReport: Sendable {
+    /// The directory that was made.
     public let output: URL
     /// `lora`, `rslora`, `dora` or `full`.
     public let method: String
     /// Layers that a pair was folded into; 0 for a model that trained in full.
     public let mergedLayers: Int
+    /// How many tensors were written.
     public let tensors: Int
     /// How many tensors are stored in each type.
     public let dtypes: [String: Int]

@@ -5,7 +5,9 @@ import CairnTensor
 
 /// A range that holds 95 % of a figure's values under resampling.
 public struct ConfidenceInterval: Sendable, Equatable {
+    /// The 2.5 % quantile.
     public let lower: Double
+    /// The 97.5 % quantile.
     public let upper: Double
 
     /// The 2.5 % and 97.5 % quantiles, linear between the neighbours at h = q (count - 1).
@@ -25,10 +27,15 @@ public struct ConfidenceInterval: Sendable, Equatable {
 
 /// Bootstrap intervals of a classifier's main figures.
 public struct BootstrapIntervals: Sendable, Equatable {
+    /// How often rows were drawn anew.
     public let resamples: Int
+    /// What they were drawn from.
     public let seed: UInt64
+    /// Of the share that was right.
     public let accuracy: ConfidenceInterval
+    /// Of the mean of the classes' F1.
     public let macroF1: ConfidenceInterval
+    /// Of Matthews' correlation.
     public let matthews: ConfidenceInterval
 }
 

@@ -7,9 +7,13 @@
 ///
 /// A figure without a denominator is 0.
 public struct ClassScore: Sendable, Equatable {
+    /// The class.
     public let label: String
+    /// The share of those predicted as the class that are of it.
     public let precision: Double
+    /// The share of those of the class that were predicted as it.
     public let recall: Double
+    /// The harmonic mean of precision and recall.
     public let f1: Double
     /// TP + FN: the rows whose truth is this class.
     public let support: Int
@@ -25,8 +29,11 @@ public struct ClassScore: Sendable, Equatable {
 
 /// Means of the classes' scores.
 public struct AverageScore: Sendable, Equatable {
+    /// The mean of the precisions.
     public let precision: Double
+    /// The mean of the recalls.
     public let recall: Double
+    /// The mean of the F1.
     public let f1: Double
 
     /// The sum of weight · score over the sum of the weights; zeros where that is 0.
@@ -55,6 +62,7 @@ public struct AverageScore: Sendable, Equatable {
 /// A figure whose denominator is zero is 0: all of them without rows, the coefficients of
 /// Matthews and Cohen where every truth, or every prediction, is one class.
 public struct ClassificationMetrics: Sendable, Equatable {
+    /// The classes by id.
     public let labels: [String]
     /// counts[truth][prediction].
     public let confusion: [[Int]]
@@ -79,6 +87,7 @@ public struct ClassificationMetrics: Sendable, Equatable {
         self.confusion = confusion
     }
 
+    /// How many rows there are.
     public var count: Int { confusion.reduce(0) { $0 + $1.reduce(0, +) } }
 
     /// Rows by true class, and by predicted class.
@@ -94,6 +103,7 @@ public struct ClassificationMetrics: Sendable, Equatable {
     /// The share of rows whose prediction is the truth.
     public var accuracy: Double { ratio(right, count) }
 
+    /// The figures of each class, by id.
     public var perClass: [ClassScore] {
         let (truths, predictions) = margins
         return labels.indices.map {
@@ -103,7 +113,9 @@ public struct ClassificationMetrics: Sendable, Equatable {
         }
     }
 
+    /// Every class counts the same.
     public var macro: AverageScore { .macro(perClass) }
+    /// A class counts by its rows.
     public var weighted: AverageScore { .weighted(perClass) }
 
     /// The mean of the classes' F1, each counting the same.
@@ -157,7 +169,9 @@ extension ClassificationMetrics {
 
     /// A class and the one that it was taken for.
     public struct Pair: Sendable, Hashable {
+        /// The class that it is of.
         public let truth: Int
+        /// The class that it was taken for.
         public let prediction: Int
     }
 

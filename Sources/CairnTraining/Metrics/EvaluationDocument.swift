@@ -18,6 +18,12 @@ extension Evaluation {
                 .array($0.map(\.document))
             } ?? .null,
         ]
+        if let tokenLosses {
+            document.add([
+                "perplexity": .optional(perplexity),
+                "tokens": JSONValue(tokenLosses.reduce(0) { $0 + $1.count }),
+            ])
+        }
         if let metrics { document.add(metrics.document(intervals)) }
         if let probabilities { document.add(probabilities.document) }
         if let multiLabel { document.add(multiLabel.document) }

@@ -15,6 +15,10 @@ extension Evaluation {
         var summary = "\(logits.count) rows"
         if let accuracy { summary += ", accuracy \(four(accuracy))" }
         if let loss { summary += String(format: ", loss %.5f", loss) }
+        if let tokenLosses, let perplexity {
+            let tokens = tokenLosses.reduce(0) { $0 + $1.count }
+            summary += String(format: ", perplexity %.4f over %d tokens", perplexity, tokens)
+        }
         return (lines + [summary]).joined(separator: "\n")
     }
 }

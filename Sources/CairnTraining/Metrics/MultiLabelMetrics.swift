@@ -11,6 +11,7 @@ public struct MultiLabelMetrics: Sendable, Equatable {
     public let subsetAccuracy: Double
     /// The share of row-label pairs that are right.
     public let pairAccuracy: Double
+    /// How many rows there are.
     public let count: Int
 
     /// - Precondition: `truths` and `predictions` are [rows][labels].
@@ -34,6 +35,8 @@ public struct MultiLabelMetrics: Sendable, Equatable {
         pairAccuracy = ratio(pairs.count(where: ==), count * labels.count)
     }
 
+    /// Every label counts the same.
     public var macro: AverageScore { .macro(perLabel) }
+    /// A label counts by its rows.
     public var weighted: AverageScore { .weighted(perLabel) }
 }

@@ -21,8 +21,11 @@ public func sigmoid(_ logit: Float) -> Double { 1 / (1 + exp(-Double(logit))) }
 public struct ProbabilityMetrics: Sendable, Equatable {
     /// Rows whose confidence fell into (lower, upper].
     public struct Bin: Sendable, Equatable {
+        /// The lower edge, which is outside.
         public let lower: Double
+        /// The upper edge, which is inside.
         public let upper: Double
+        /// How many rows fell in.
         public let count: Int
         /// The mean confidence of the rows; nil without one.
         public let confidence: Double?
@@ -32,13 +35,17 @@ public struct ProbabilityMetrics: Sendable, Equatable {
 
     /// Mean probabilities of the predicted class; nil where there is no such row.
     public struct Confidence: Sendable, Equatable {
+        /// Over all rows.
         public let all: Double?
+        /// Over those that are right.
         public let right: Double?
+        /// Over those that are wrong.
         public let wrong: Double?
         /// right - wrong: how much surer the model is where it is right.
         public var gap: Double? { right.flatMap { right in wrong.map { right - $0 } } }
     }
 
+    /// How many bins there are.
     public static let binCount = 10
 
     /// -Σ ln(clamp(p_truth, ε, 1 - ε)) / n with ε = 2⁻⁵².
@@ -49,6 +56,7 @@ public struct ProbabilityMetrics: Sendable, Equatable {
     public let brier: Double
     /// The share of rows whose truth is among the two most likely classes; of equals the first.
     public let top2Accuracy: Double
+    /// How sure the model is of what it says.
     public let confidence: Confidence
     /// Ten bins of equal width over (0, 1].
     public let bins: [Bin]

@@ -3,6 +3,7 @@
 
 /// Figures of one output, y the truths and f the predictions.
 public struct RegressionScore: Sendable, Equatable {
+    /// The output.
     public let name: String
     /// Σ (f - y)² / n; 0 without rows.
     public let meanSquaredError: Double
@@ -49,7 +50,9 @@ public struct RegressionScore: Sendable, Equatable {
 
 /// Figures of every output of a model of numbers, and their means over the outputs.
 public struct RegressionMetrics: Sendable, Equatable {
+    /// The figures of each output.
     public let perOutput: [RegressionScore]
+    /// How many rows there are.
     public let count: Int
 
     /// - Precondition: `truths` and `predictions` are [rows][names].
@@ -62,7 +65,9 @@ public struct RegressionMetrics: Sendable, Equatable {
         }
     }
 
+    /// The mean over the outputs.
     public var meanSquaredError: Double { mean(perOutput.map(\.meanSquaredError)) ?? 0 }
+    /// The mean over the outputs.
     public var meanAbsoluteError: Double { mean(perOutput.map(\.meanAbsoluteError)) ?? 0 }
     /// Nil where it is for any output.
     public var r2: Double? { meanOfAll(\.r2) }

@@ -10,12 +10,15 @@ public struct ErrorGroup: Sendable, Equatable {
     public struct Row: Sendable, Equatable {
         /// Where the row starts in its file; from 1.
         public let line: Int
+        /// The text.
         public let text: String
         /// The probability of the wrong class.
         public let confidence: Double
     }
 
+    /// The class that they are of.
     public let truth: String
+    /// The class that they were taken for.
     public let prediction: String
     /// All such rows, shown or not.
     public let count: Int
@@ -67,6 +70,7 @@ extension ErrorGroup {
         return ([head] + body).joined(separator: "\n")
     }
 
+    /// The group as it stands in a report.
     public var document: JSONValue {
         [
             "truth": .string(truth), "prediction": .string(prediction), "count": JSONValue(count),

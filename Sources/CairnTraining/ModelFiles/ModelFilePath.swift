@@ -21,7 +21,9 @@ public typealias CheckpointFormat = TensorFormat
 /// Any other extension is an error; so is that of `ep-0-1.5`, where `.5` was meant as a number.
 /// Templates of paths are checked with it before training starts.
 public struct ModelFilePath: Sendable, Equatable {
+    /// The file of the weights.
     public let url: URL
+    /// How it is written.
     public let format: CheckpointFormat
 
     /// The file that a save to `url` would write; nothing is touched.

@@ -11,7 +11,9 @@ import Foundation
 public struct LoadedPayload: Sendable {
     /// The file of the weights.
     public let url: URL
+    /// How it is written.
     public let format: CheckpointFormat
+    /// What stands beside the weights.
     public let metadata: JSONObject
     /// As stored; its groups are empty where the file does not say them. Nil when there is none.
     public let optimizer: OptimizerState?

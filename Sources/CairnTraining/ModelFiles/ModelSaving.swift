@@ -20,6 +20,7 @@ extension TrainableModel {
     ///
     /// - Parameters:
     ///   - url: the file; `ModelFilePath` has the rules for names.
+    ///   - optimizer: nil writes the weights alone.
     ///   - metadata: any JSON object.
     ///   - format: nil for what the extension says.
     /// - Returns: the path that was written, which has an extension added where one was needed.

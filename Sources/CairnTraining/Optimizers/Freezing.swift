@@ -66,15 +66,19 @@ extension TrainableModel {
 
 /// A model in numbers and names.
 public struct ModelSummary: Sendable, Equatable, CustomStringConvertible {
+    /// The model's type.
     public let modelClass: String
     /// Numbers, trained or not.
     public let totalParameters: Int
+    /// Numbers that train.
     public let trainableParameters: Int
     /// Sorted.
     public let parameterPaths: [String]
 
+    /// Numbers that stand still.
     public var frozenParameters: Int { totalParameters - trainableParameters }
 
+    /// The summary as a document.
     public var json: JSONObject {
         [
             "model_class": .string(modelClass),

@@ -17,6 +17,7 @@ public final class Optimizer {
     public private(set) var step: UInt64 = 0
     /// That of the last update; nil before the first.
     public private(set) var learningRate: Double?
+    /// What it moves.
     public let parameters: Parameters
     /// The place in `groups` of every parameter that trains.
     private let places: [String: Int]

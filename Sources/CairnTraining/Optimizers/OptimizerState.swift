@@ -8,13 +8,16 @@ import CairnTensor
 public struct OptimizerState: Sendable {
     /// A group of parameters as it was when the state was taken.
     public struct Group: Sendable, Equatable {
+        /// The group's name.
         public var name: String
         /// The rule's name: `adamw`, `adam`, `sgd`, `lion`.
         public var kind: String
+        /// The numbers of its rule, by name.
         public var hyperparameters: [String: Double]
         /// Names of the members, sorted.
         public var parameters: [String]
 
+        /// The state of a group.
         public init(
             name: String, kind: String, hyperparameters: [String: Double], parameters: [String]
         ) {
@@ -34,6 +37,7 @@ public struct OptimizerState: Sendable {
     /// The rate of the last update, for readers that want to know; no next step depends on it.
     public var learningRate: Double?
 
+    /// The state of an optimizer.
     public init(
         step: UInt64, groups: [Group], slots: [String: [String: Tensor]],
         learningRate: Double? = nil
@@ -49,11 +53,14 @@ public struct OptimizerState: Sendable {
 public struct HyperparameterChange: Sendable, Equatable, CustomStringConvertible {
     /// The group's name in the optimizer.
     public var group: String
+    /// The name of the number.
     public var key: String
     /// Nil where the state does not say.
     public var saved: Double?
+    /// What the optimizer has; nil when it has none.
     public var current: Double?
 
+    /// A number that differs.
     public init(group: String, key: String, saved: Double?, current: Double?) {
         self.group = group
         self.key = key

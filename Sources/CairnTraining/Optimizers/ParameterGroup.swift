@@ -15,8 +15,10 @@ public struct ParameterSelector: Sendable, CustomStringConvertible {
         self.isMember = isMember
     }
 
+    /// Whether a parameter is selected.
     public func matches(_ name: String, dimensions: [Int]) -> Bool { isMember(name, dimensions) }
 
+    /// Selects every parameter.
     public static let everything = ParameterSelector("everything") { _, _ in true }
 
     /// Exactly these.
@@ -70,6 +72,7 @@ public struct ParameterSelector: Sendable, CustomStringConvertible {
 public struct ParameterGroup: Sendable {
     /// Names the group in files and errors.
     public var name: String
+    /// Which parameters are in the group.
     public var selector: ParameterSelector
     /// The formula with its hyper-parameters, weight decay among them.
     public var rule: UpdateRule

@@ -14,6 +14,7 @@ import CairnGraph
 ///
 /// where f is 1 at first and 0 past the end, by the shape.
 public struct Schedule: Sendable, Equatable {
+    /// The course after the warm-up.
     public enum Shape: String, Sendable, CaseIterable {
         /// f = 1
         case constant
@@ -39,6 +40,7 @@ public struct Schedule: Sendable, Equatable {
         /// How often `cosineRestarts` starts; in `cycleRange`.
         public var cycles: Int
 
+        /// The numbers of restarts that can be asked for.
         public static let cycleRange = 1...1_000_000
 
         /// - Precondition: the numbers are in their ranges.
@@ -55,14 +57,19 @@ public struct Schedule: Sendable, Equatable {
         }
     }
 
+    /// The course after the warm-up.
     public let shape: Shape
+    /// The largest rate.
     public let peak: Double
+    /// Steps over which the rate rises.
     public let warmupSteps: Int
+    /// Steps of the whole run.
     public let totalSteps: Int
+    /// What the shape needs besides.
     public let options: Options
 
-    /// - Parameter warmup: the share of the steps over which the rate rises, in [0, 1]; the number
-    ///   of steps is rounded up.
+    /// A course of so many steps. `warmup` is the share of them over which the rate rises, in
+    /// [0, 1]; the number of those steps is rounded up.
     public init(
         _ shape: Shape, peak: Double, warmup: Double, totalSteps: Int, options: Options = Options()
     ) {

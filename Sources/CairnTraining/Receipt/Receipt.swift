@@ -19,20 +19,25 @@ import Foundation
 /// Logits are fp32, every digit of them. `tolerance` is the largest difference that is the same
 /// model, in units of max(1, |logit|): 0 for a checkpoint, whose bits depend on no machine.
 public struct Receipt: Equatable, Sendable {
+    /// The receipt's name in its directory.
     public static let fileName = "receipt.json"
     static let schemaVersion = 1
     /// Rows of a receipt; all there are where the validation rows are fewer.
     static let rowCount = 8
 
+    /// What the model gives for a row that is not named.
     public struct Row: Equatable, Sendable {
         /// How many token ids the row has, special ones included.
         public let tokens: Int
+        /// A number per label.
         public let logits: [Float]
     }
 
+    /// What the model was trained for, with its labels.
     public let task: Task
     /// How the matrix products were rounded; logits are fp32 either way.
     public let precision: Precision
+    /// The largest difference, in units of max(1, |logit|), that is the same model.
     public let tolerance: Double
     /// Rows lose their ends beyond so many tokens.
     public let maximumLength: Int
@@ -40,6 +45,7 @@ public struct Receipt: Equatable, Sendable {
     public let numericsVersion: Int
     /// As `InputDigests` has it; nil for a model that is its own base.
     public let base: String?
+    /// The rows, in the order in which they are kept under `training/`.
     public let rows: [Row]
 
     /// What a difference may be where another build's numerics are to give the same model.
@@ -86,7 +92,7 @@ extension Receipt {
             switch task {
             case .singleLabel: names[0]
             case .multiLabel: .array(names)
-            case .regression: .null
+            case .regression, .causal: .null
             }
         return [
             "tokens": JSONValue(row.tokens),

@@ -5,15 +5,23 @@ import Foundation
 
 /// Every case says what was expected, what was found, and what to do.
 public enum ReceiptError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The directory has no receipt.
     case none(directory: String)
+    /// The receipt's rows are not known there.
     case noRows(directory: String)
+    /// The receipt is of another checkpoint than the rows.
     case otherCheckpoint(directory: String, checkpoint: String)
+    /// A row of the run's files is not what it was.
     case changedRow(file: String, line: Int)
+    /// The labels are not those of training.
     case labels(expected: [String], found: [String])
+    /// A row has other token ids than in training.
     case tokens(row: Int, place: String, expected: Int, found: Int)
+    /// A row has other logits or labels than the receipt says.
     case differs(
         row: Int, place: String, expected: [Float], found: [Float], labels: [[String]],
         note: String?)
+    /// The receipt is of another number of rows.
     case count(receipt: Int, rows: Int)
 
     public var description: String {

@@ -6,6 +6,7 @@ import Foundation
 
 /// A held-out row for one check, in memory only.
 public struct ReceiptText: Equatable, Sendable {
+    /// The row's text.
     public let text: String
     /// What errors call it: a file's name and a line.
     public let place: String

@@ -32,6 +32,7 @@ extension RunHistory {
             facts.append(Fact(name, Readable.number(value) + (range ?? "")))
         }
         add("loss", test.loss)
+        add("perplexity", test.perplexity)
         add("accuracy", test.accuracy, intervals?.accuracy)
         add("macro F1", test.macroF1, intervals?.macroF1)
         add("weighted F1", test.metrics?.weighted.f1 ?? test.multiLabel?.weighted.f1)

@@ -8,9 +8,13 @@
 public struct RunHistory: Sendable {
     /// An optimizer step, counted from 1 over all epochs.
     public struct Step: Sendable, Equatable {
+        /// From 1.
         public var number: Int
+        /// From 1.
         public var epoch: Int
+        /// The mean loss of the step's rows.
         public var loss: Double
+        /// The rate of the step.
         public var learningRate: Double
         /// The norm of the gradient before it was clipped; nil where nobody asked.
         public var gradientNorm: Double?
@@ -18,6 +22,7 @@ public struct RunHistory: Sendable {
         /// tells of the step.
         public var throughput: Throughput?
 
+        /// What a step did.
         public init(
             number: Int, epoch: Int, loss: Double, learningRate: Double, gradientNorm: Double?,
             throughput: Throughput?
@@ -33,20 +38,28 @@ public struct RunHistory: Sendable {
 
     /// An epoch that ended, counted from 1.
     public struct Epoch: Sendable, Equatable {
+        /// From 1.
         public var number: Int
         /// Steps of the run when the epoch ended.
         public var step: Int
+        /// The mean loss of the epoch's rows.
         public var trainLoss: Double
+        /// The share that was right, where the task has one; so in the next ones.
         public var trainAccuracy: Double?
+        /// The mean loss of the validation rows.
         public var validationLoss: Double?
+        /// The share of the validation rows that was right.
         public var validationAccuracy: Double?
+        /// The mean of the classes' F1.
         public var validationMacroF1: Double?
         /// Of the last step.
         public var learningRate: Double
         /// Rows and real tokens of the epoch, in the seconds of its training steps.
         public var throughput: Throughput
+        /// Seconds of the validation.
         public var validationSeconds: Double?
 
+        /// What an epoch did.
         public init(
             number: Int, step: Int, trainLoss: Double, trainAccuracy: Double? = nil,
             validationLoss: Double? = nil, validationAccuracy: Double? = nil,
@@ -68,9 +81,12 @@ public struct RunHistory: Sendable {
 
     /// A name with its value, as a person should read it.
     public struct Fact: Sendable, Equatable {
+        /// What it is called.
         public var name: String
+        /// What it is.
         public var value: String
 
+        /// A name with its value.
         public init(_ name: String, _ value: String) {
             self.name = name
             self.value = value
@@ -83,6 +99,7 @@ public struct RunHistory: Sendable {
     public var status: String
     /// In order of their number; some may be left out.
     public var steps: [Step] = []
+    /// The epochs that are over.
     public var epochs: [Epoch] = []
     /// The number of the best epoch.
     public var bestEpoch: Int?
@@ -90,7 +107,9 @@ public struct RunHistory: Sendable {
     public var timing = RunTiming()
     /// Rows and real tokens trained on in the whole run.
     public var rows = 0
+    /// Real tokens trained on in the whole run.
     public var tokens = 0
+    /// What the run was asked to do.
     public var settings: [Fact] = []
     /// SHA-256 of data, tokenizer, base weights, state.
     public var digests: [Fact] = []
@@ -98,10 +117,12 @@ public struct RunHistory: Sendable {
     public var peakByteCount: Int?
     /// The best checkpoint on rows that took no part in choosing it, and what the rows are called.
     public var test: Evaluation?
+    /// What the test rows are called.
     public var testName = "test rows"
     /// The bootstrap of the test's figures.
     public var intervals: BootstrapIntervals?
 
+    /// A history without steps.
     public init(title: String, status: String) {
         self.title = title
         self.status = status
@@ -129,6 +150,7 @@ extension RunHistory {
 }
 
 extension RunHistory.Step {
+    /// A step as the loop reports it.
     public init(_ report: StepReport) {
         self.init(
             number: report.step, epoch: report.epoch, loss: report.loss,
@@ -146,6 +168,7 @@ extension RunHistory.Step {
 }
 
 extension RunHistory.Epoch {
+    /// An epoch as the loop reports it.
     public init(_ report: EpochReport) {
         self.init(
             number: report.epoch, step: report.step, trainLoss: report.trainLoss,

@@ -6,11 +6,13 @@ extension RunTiming {
     public enum Phase: String, Sendable, CaseIterable {
         /// Steps: forward, backward and update.
         case training
+        /// Evaluations of the validation rows.
         case validation
         /// What the run waited for checkpoints; not the work that went on beside it.
         case saving
     }
 
+    /// Seconds of the three phases.
     public init(training: Double, validation: Double, saving: Double) {
         self.init()
         self.training = training
@@ -18,6 +20,7 @@ extension RunTiming {
         self.saving = saving
     }
 
+    /// The seconds of a phase.
     public subscript(phase: Phase) -> Double {
         get {
             switch phase {
@@ -51,12 +54,14 @@ extension RunTiming {
 
 /// Work done in a time.
 public struct Throughput: Sendable, Equatable {
+    /// Rows worked on.
     public var rows: Int
     /// Real tokens; padding is none.
     public var tokens: Int
     /// Seconds of training steps alone.
     public var seconds: Double
 
+    /// Work and its time.
     public init(rows: Int, tokens: Int, seconds: Double) {
         self.rows = rows
         self.tokens = tokens
@@ -65,5 +70,6 @@ public struct Throughput: Sendable, Equatable {
 
     /// Nil before any time has passed, as the next.
     public var rowsPerSecond: Double? { seconds > 0 ? Double(rows) / seconds : nil }
+    /// Real tokens over the seconds.
     public var tokensPerSecond: Double? { seconds > 0 ? Double(tokens) / seconds : nil }
 }

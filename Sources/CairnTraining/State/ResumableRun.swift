@@ -11,9 +11,11 @@ import Foundation
 public struct ResumableRun: Sendable {
     /// The checkpoint's directory or file.
     public let source: URL
+    /// State, settings and digests.
     public let saved: SavedRun
     /// What trains, under the model's own names.
     public let parameters: [String: Tensor]
+    /// The optimizer's slots and counters.
     public let optimizer: OptimizerState
 
     /// Reads a checkpoint directory; its tensors are mapped, and their digest is checked.

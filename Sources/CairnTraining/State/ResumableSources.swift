@@ -13,9 +13,8 @@ extension ResumableRun {
     ///
     /// A path may be a checkpoint directory, a run's directory (of which the newest checkpoint that
     /// verifies is taken), a single file of any format, or a run bundle. Whatever names a
-    /// checkpoint gives weights, optimizer and counters together.
-    ///
-    /// - Parameter note: hears what was passed over, and why.
+    /// checkpoint gives weights, optimizer and counters together. `note` hears what was passed
+    /// over, and why.
     public static func found(
         from source: ResumeSource, note: (String) -> Void = { _ in }
     ) throws -> ResumableRun? {

@@ -6,12 +6,15 @@ import Foundation
 
 /// Why a run ended, or that it has not.
 public enum RunStatus: String, Sendable, CaseIterable {
+    /// It has not ended.
     case running
+    /// All epochs are over.
     case completed
     /// The monitored figure did not improve for longer than the patience.
     case stoppedEarly = "stopped_early"
     /// A signal or a deadline: the run can go on.
     case interrupted
+    /// An error ended it.
     case failed
 
     /// Whether there is nothing left to do.
@@ -24,7 +27,9 @@ public enum RunStatus: String, Sendable, CaseIterable {
 /// Random numbers need no entry: every stream is keyed by (seed, purpose), and counted by the step
 /// and the row. The order of an epoch is a function of (seed, epoch), so its place is a number.
 public struct RunState: Sendable, Equatable {
+    /// Which run this is, through all of its resumes.
     public var runID: String
+    /// How the run stands.
     public var status = RunStatus.running
     /// Optimizer steps taken.
     public var step = 0
@@ -40,8 +45,11 @@ public struct RunState: Sendable, Equatable {
     public var best: BestEpoch?
     /// Epochs since the best one.
     public var staleEpochs = 0
+    /// Seconds by what they were spent on.
     public var timing = RunTiming()
+    /// Rows trained on.
     public var trainedRows = 0
+    /// Real tokens trained on.
     public var trainedTokens = 0
     /// Where the ledger ended when this was written.
     public var ledger = LedgerPosition()
@@ -52,6 +60,7 @@ public struct RunState: Sendable, Equatable {
     /// The settings of earlier stretches, when a resume changed them: each held up to its step.
     public var amendments: [Amendment] = []
 
+    /// A run that has taken no step.
     public init(runID: String) { self.runID = runID }
 
     /// The same, of a run that an error ended.
@@ -64,7 +73,9 @@ public struct RunState: Sendable, Equatable {
 
 /// The epoch that the monitor holds for the best.
 public struct BestEpoch: Sendable, Equatable {
+    /// From 1.
     public var epoch: Int
+    /// The step after which it was measured.
     public var step: Int
     /// The monitored figure.
     public var value: Double
@@ -72,22 +83,28 @@ public struct BestEpoch: Sendable, Equatable {
 
 /// The settings of a run up to a step at which a resume changed them.
 public struct Amendment: Sendable, Equatable {
+    /// The last step under these settings.
     public var step: Int
+    /// The settings that held up to it.
     public var settings: FineTuneSettings
 }
 
 /// Seconds of a run by what they were spent on, over all its starts.
 public struct RunTiming: Sendable, Equatable {
+    /// Seconds of training steps.
     public var training = 0.0
+    /// Seconds of validations.
     public var validation = 0.0
     /// Seconds for which training waited for a save: for the copy, and for an earlier save.
     public var saving = 0.0
 
+    /// No time yet.
     public init() {}
 }
 
 /// The run and checkpoint that another one began with.
 public struct RunParent: Sendable, Equatable {
+    /// What a run took from its parent.
     public enum Relation: String, Sendable, CaseIterable {
         /// The same weights with new data or another schedule.
         case continued
@@ -95,8 +112,11 @@ public struct RunParent: Sendable, Equatable {
         case branched
     }
 
+    /// What was taken.
     public var relation: Relation
+    /// The parent's run.
     public var runID: String
+    /// The parent's step.
     public var step: Int
     /// Of the state that was taken over.
     public var stateDigest: String

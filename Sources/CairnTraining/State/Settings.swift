@@ -104,6 +104,7 @@ extension FineTuneOptions {
             "problem": .string(problem.rawValue), "max_length": JSONValue(maximumLength),
             "val_split": .number(validationShare), "base_model": .optional(baseID),
             "token_budget": JSONValue(settings.tokenBudget), "method": method.json(),
+            "init": .string(weights.rawValue),
         ]
     }
 
@@ -122,6 +123,8 @@ extension FineTuneOptions {
         validationShare = try reader.number("val_split")
         baseID = try reader.optional("base_model") { try $0.string($1) }
         method = try Method(try reader.reader("method"))
+        // Runs of before there was a choice had pretrained bases.
+        weights = try reader.optional("init") { try $0.choice($1, BaseWeights.self) } ?? .pretrained
         self.settings = settings
         self.settings.tokenBudget = try reader.count("token_budget", atLeast: 1)
     }

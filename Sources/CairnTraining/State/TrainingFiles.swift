@@ -68,12 +68,17 @@ public struct SavedRun: Sendable {
     public let file: String
     /// As the document states it.
     public let stateDigest: String
+    /// The version of the numerics that the run was begun with.
     public let numericsVersion: Int
     /// Whose roundings the run has: cpu or cuda.
     public let engine: String
+    /// Where the run stands.
     public let state: RunState
+    /// What the trajectory depends on.
     public let settings: FineTuneSettings
+    /// When checkpoints are made, and which stay.
     public let policy: SavePolicy
+    /// Digests of what the job read.
     public let inputs: InputDigests?
     let job: DocumentReader?
     let optimizer: (step: UInt64, groups: [OptimizerState.Group])

@@ -16,17 +16,22 @@ import Foundation
 /// training steps, validation, monitor, checkpoint. `afterFit` hooks and the run's bundle come on
 /// every exit. A resumed run goes on with the bits of one that was never stopped, from any step.
 public final class Trainer<Input> {
+    /// What is driven.
     public let learner: any Learner<Input>
+    /// The rate of each step.
     public var learningRate: LearningRate
+    /// What is called while a fit runs.
     public let hooks = Hooks()
     /// What each epoch's row reports, and what a monitor may name.
     public var metrics: [TrainerMetric] = []
     /// What fits start from before presets and their own options.
     public var defaults = FitOptions()
+    /// Defaults for the files of fits.
     public var artifacts = ArtifactPolicy()
     /// Of the last fit, failed ones included.
     public internal(set) var lastReport: FitReport?
 
+    /// A trainer of a learner of one's own.
     public init(_ learner: any Learner<Input>, learningRate: LearningRate) {
         self.learner = learner
         self.learningRate = learningRate
@@ -103,9 +108,8 @@ public final class Trainer<Input> {
 
     // MARK: Bundles
 
-    /// A run bundle of a report, with the checkpoint that the report ends with.
-    ///
-    /// - Parameter directory: the folder that its paths are relative to.
+    /// A run bundle of a report, with the checkpoint that the report ends with; its paths are
+    /// relative to the directory.
     public func runBundle(
         report: FitReport, config: JSONValue = [:], schemaVersion: RunBundle.Schema = .v1,
         in directory: URL = URL(fileURLWithPath: ".", isDirectory: true)

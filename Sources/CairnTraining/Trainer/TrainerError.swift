@@ -47,12 +47,15 @@ extension TrainerError: CustomStringConvertible {
 
 /// A failure inside a batch, with its place; `underlying` is what was thrown.
 public struct BatchError: Error, CustomStringConvertible {
+    /// Which data it was.
     public let kind: SplitKind
     /// From 0, as the next two.
     public let epoch: Int
+    /// Its place in the epoch.
     public let batch: Int
     /// Optimizer steps taken before it.
     public let step: Int
+    /// What was thrown.
     public let underlying: any Error
 
     public var description: String {

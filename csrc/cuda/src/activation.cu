@@ -48,6 +48,17 @@ activate_forward(int function, size_t count, const float *x, float *y) {
     for (Loop i(count); i; ++i) y[i.at] = activate(function, x[i.at], slope);
 }
 
+// x may be y or slopes: a thread has read its element before it writes.
+__global__ void __launch_bounds__(LOOP_BLOCK)
+activate_slope(int function, size_t count, const float *x, float *y, float *slopes) {
+    for (Loop i(count); i; ++i) {
+        float slope;
+        const float value = activate(function, x[i.at], slope);
+        y[i.at] = value;
+        slopes[i.at] = slope;
+    }
+}
+
 __global__ void __launch_bounds__(LOOP_BLOCK)
 activate_backward(int function, size_t count, const float *x, const float *dy, float *dx) {
     for (Loop i(count); i; ++i) {
@@ -88,6 +99,15 @@ cairn_status activation_forward_on_device(cairn_context *context, cairn_activati
     LAUNCH(activate_forward, loop_blocks(context, count), dim3(LOOP_BLOCK), 0, context->stream,
            function, count, x, y);
     return launched(context, "activation_forward");
+}
+
+cairn_status activation_slope_on_device(cairn_context *context, cairn_activation function,
+                                        size_t count, const float *x, float *y, float *slope) {
+    if (!is_activation(function)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    if (count == 0) return CAIRN_STATUS_OK;
+    LAUNCH(activate_slope, loop_blocks(context, count), dim3(LOOP_BLOCK), 0, context->stream,
+           function, count, x, y, slope);
+    return launched(context, "activation_slope");
 }
 
 cairn_status activation_backward_on_device(cairn_context *context, cairn_activation function,

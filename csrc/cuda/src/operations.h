@@ -15,7 +15,8 @@
     X(attention_forward) X(attention_backward) X(rope) \
     X(rms_norm_forward) X(rms_norm_backward) X(rms_norm_weight_gradient) \
     X(layer_norm_forward) X(layer_norm_backward) X(layer_norm_weight_gradient) \
-    X(activation_forward) X(activation_backward) X(gated_forward) X(gated_backward) \
+    X(activation_forward) X(activation_slope) X(activation_backward) \
+    X(gated_forward) X(gated_backward) \
     X(add) X(multiply) X(scale) \
     X(scale_columns_forward) X(scale_columns_backward) X(scale_columns_gradient) \
     X(dora_norm) X(bias_gradient) X(widen) \

@@ -31,6 +31,9 @@ static void test_activation(cairn_activation function, float amplitude) {
     triple dy = triple_floats(count, 1, 23), y = triple_zeros(count), z = triple_zeros(count);
     EACH(activation_forward, function, count, F(x), F(y));
     expect_near(y, count, CLOSE, 0, "activation %d of %g", function, (double)amplitude);
+    EACH(activation_slope, function, count, F(x), F(y), F(z));
+    expect_near(y, count, CLOSE, 0, "activation %d beside its slope", function);
+    expect_near(z, count, CLOSE, 0, "slope of activation %d", function);
     EACH(activation_backward, function, count, F(x), F(dy), F(y));
     expect_near(y, count, CLOSE, 0, "activation %d backward", function);
     EACH(gated_forward, function, count, F(x), F(up), F(y));

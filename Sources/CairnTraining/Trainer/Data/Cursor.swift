@@ -3,6 +3,7 @@
 
 /// Which of a run's data sets.
 public enum SplitKind: String, Sendable, CaseIterable {
+    /// To learn from, to choose by, to judge by.
     case train, validation, test
 }
 
@@ -10,8 +11,10 @@ public enum SplitKind: String, Sendable, CaseIterable {
 public struct EpochContext: Sendable, Equatable {
     /// From 0, counted over the whole run, resumed or not.
     public let epoch: Int
+    /// Which data it is.
     public let kind: SplitKind
 
+    /// An epoch of one of the data sets.
     public init(epoch: Int, kind: SplitKind) {
         self.epoch = epoch
         self.kind = kind
@@ -20,11 +23,14 @@ public struct EpochContext: Sendable, Equatable {
 
 /// What the preparation of a batch may depend on.
 public struct BatchContext: Sendable, Equatable {
+    /// From 0.
     public let epoch: Int
     /// The batch's place in its epoch, from 0.
     public let index: Int
+    /// Which data it is.
     public let kind: SplitKind
 
+    /// A batch by its place.
     public init(epoch: Int, index: Int, kind: SplitKind) {
         self.epoch = epoch
         self.index = index
@@ -37,8 +43,10 @@ public struct Cursor<Element> {
     let advance: () throws -> Element?
     private let leap: ((Int) throws -> Int)?
 
-    /// - Parameter skip: goes past up to so many items without making them, and says past how
-    ///   many; without it they are made and dropped.
+    /// - Parameters:
+    ///   - next: makes the next item; nil at the end.
+    ///   - skip: goes past up to so many items without making them, and says past how many; without
+    ///     it they are made and dropped.
     public init(
         next: @escaping () throws -> Element?, skip: ((Int) throws -> Int)? = nil
     ) {
@@ -46,6 +54,7 @@ public struct Cursor<Element> {
         leap = skip
     }
 
+    /// The next item; nil at the end.
     public func next() throws -> Element? { try advance() }
 
     /// Goes past up to `count` items; returns past how many.

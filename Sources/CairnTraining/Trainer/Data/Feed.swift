@@ -3,7 +3,9 @@
 
 /// How many batches of an epoch are used.
 public enum BatchLimit {
+    /// All of them.
     case none
+    /// At most so many.
     case batches(Int)
     /// By the epoch; nil is no limit.
     case perEpoch((EpochContext) throws -> Int?)
@@ -39,6 +41,7 @@ public struct Feed<Input> {
     let isOneShot: Bool
     /// Items of an epoch, where that is known.
     public let count: Int?
+    /// How many batches of an epoch are used.
     public var limit = BatchLimit.none
 
     private init(
@@ -56,6 +59,7 @@ public struct Feed<Input> {
         self.init(pipeline) { item, _ in item }
     }
 
+    /// Batches at hand.
     public init(_ batches: some RandomAccessCollection<Input>) { self.init(Pipeline(batches)) }
 
     /// Batches made of items by `collate`.
@@ -80,6 +84,7 @@ public struct Feed<Input> {
         return result
     }
 
+    /// The same batches, up to a limit.
     public func limited(_ limit: BatchLimit) -> Feed {
         var result = self
         result.limit = limit
@@ -125,12 +130,14 @@ public struct Feed<Input> {
 
 /// Where a run stands in its training data: all that is needed to go on with the same items.
 public struct DataPosition: Sendable, Equatable {
+    /// From 0.
     public var epoch: Int
     /// Batches used in the epoch.
     public var index: Int
     /// The stages of the data: shuffle seeds, batch sizes.
     public var key: String
 
+    /// A place in the data.
     public init(epoch: Int, index: Int, key: String) {
         self.epoch = epoch
         self.index = index
@@ -140,12 +147,15 @@ public struct DataPosition: Sendable, Equatable {
 
 /// The data of a run in its parts.
 public struct SplitPlan<Input> {
+    /// What is learned from.
     public var train: Feed<Input>
+    /// What the best epoch is chosen by.
     public var validation: Feed<Input>?
     /// Scored once, at the end of a fit that was not interrupted.
     public var test: Feed<Input>?
 
-    /// - Parameter shared: what every part goes through that does not bring its own way.
+    /// The parts of a run's data. Every one goes through `shared`, but for a validation that brings
+    /// its own way.
     public init(
         train: Feed<Input>, validation: Feed<Input>? = nil, test: Feed<Input>? = nil,
         shared: (Feed<Input>) -> Feed<Input> = { $0 },

@@ -10,13 +10,16 @@ import Foundation
 ///         .options { $0.epochs = 10 }
 ///     let report = try experiment.report()
 public final class Experiment<Input> {
+    /// What the experiment is called.
     public let name: String
     private let makeTrainer: () throws -> Trainer<Input>
     private let data: () throws -> SplitPlan<Input>
     private var changes: [(inout FitOptions) -> Void] = []
     private var made: Trainer<Input>?
+    /// The report of the last run.
     public private(set) var lastReport: FitReport?
 
+    /// An experiment whose trainer and data are made when first needed.
     public init(
         _ name: String, trainer: @escaping () throws -> Trainer<Input>,
         data: @escaping () throws -> SplitPlan<Input>

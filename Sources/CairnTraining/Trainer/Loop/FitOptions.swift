@@ -7,7 +7,9 @@ import Foundation
 
 /// The learning rate of each step.
 public enum LearningRate: Sendable, Equatable {
+    /// The same at every step.
     case constant(Double)
+    /// By the step.
     case schedule(Schedule)
 
     func callAsFunction(at step: Int) -> Double {
@@ -27,15 +29,21 @@ public struct FitOptions {
     public var accumulation = 1
     /// Limits in place of the data's own; nil keeps those.
     public var limit: BatchLimit?
+    /// The same for the validation's batches.
     public var validationLimit: BatchLimit?
+    /// How an epoch's batch losses become one.
     public var reduce = Reduction.mean
     /// Nil reduces as in training.
     public var validationReduce: Reduction?
+    /// What an epoch is judged by.
     public var monitor = MonitorSource.epochLoss
     /// What reports and files call the monitored value; nil takes its source's name.
     public var monitorName: String?
+    /// Whether less or more is better.
     public var monitorMode = Monitor.Mode.min
+    /// By how much a value must be better to count.
     public var minDelta = 0.0
+    /// How many epochs without a better one are borne; nil never stops.
     public var patience: Int?
     /// Whether a run that had stopped early goes on when it is resumed.
     public var continuesAfterEarlyStop = false
@@ -53,6 +61,7 @@ public struct FitOptions {
     public var keepLosses = true
     /// Whether an epoch that finds one-shot data used up is an error.
     public var strictDataReuse = true
+    /// What the fit takes up from; nil starts afresh.
     public var resumeFrom: ResumeSource?
     /// Settings in which a resumed run may differ from the saved one.
     public var allowedDifferences: Set<RunSetting> = []
@@ -61,6 +70,7 @@ public struct FitOptions {
     /// Asked between batches; true ends the run cleanly after the last whole step.
     public var shouldStop: () -> Bool = { false }
 
+    /// Everything at its default.
     public init() {}
 
     var monitorRule: Monitor.Rule {
@@ -115,11 +125,14 @@ public struct FitOptions {
 ///     let careful = FitPreset("careful") { $0.patience = 2; $0.minDelta = 1e-3 }
 ///     try trainer.fitReport(data, careful) { $0.epochs = 20 }
 public struct FitPreset {
+    /// What the preset is called.
     public let name: String
+    /// What it changes.
     public let change: (inout FitOptions) -> Void
     /// What the preset's monitor needs.
     public let metrics: [TrainerMetric]
 
+    /// A preset of a name and a change.
     public init(
         _ name: String, metrics: [TrainerMetric] = [],
         _ change: @escaping (inout FitOptions) -> Void

@@ -10,6 +10,7 @@ import Foundation
 
 /// What is learned: one of the losses on the logits, or a function recorded into the graph.
 public enum Objective {
+    /// One of the losses that have kernels of their own.
     case loss(Loss)
     /// The loss of each row from the logits; its name stands in checkpoints for the function.
     case recorded(name: String, (_ graph: inout Graph, _ logits: Value) -> Value)
@@ -19,7 +20,9 @@ public enum Objective {
         .loss(.crossEntropy(weights: nil, labelSmoothing: 0, ignoreIndex: -100))
     }
 
+    /// The mean of (y - target)² over all numbers.
     public static var squaredError: Objective { .loss(.squaredError) }
+    /// Cross-entropy of every number's sigmoid with a target of 0 to 1.
     public static var binaryCrossEntropy: Objective { .loss(.binaryCrossEntropy) }
 }
 
@@ -29,9 +32,13 @@ public enum Objective {
 /// `lossScale`, `step` and `rowIDs` of the batches it is given, so that dropout draws other numbers
 /// in each batch of a step.
 public final class GraphLearner: Learner {
+    /// What is trained.
     public let model: any TrainableModel
+    /// What moves it.
     public let optimizer: Optimizer
+    /// What is minimized.
     public let objective: Objective
+    /// The largest norm of all gradients together; nil never clips.
     public let clip: Double?
     private let training: Program
     private let scoring: Program
@@ -39,6 +46,7 @@ public final class GraphLearner: Learner {
     private let columns: Int
     private let lossRows: RowSpace
 
+    /// Prepares programs for training and for scores.
     public init(
         _ model: any TrainableModel, optimizer: Optimizer, objective: Objective,
         clip: Double? = nil, precision: Precision = .fp32
@@ -201,9 +209,9 @@ public final class GraphLearner: Learner {
 }
 
 extension Trainer where Input == Batch {
-    /// A trainer of a model of this library.
+    /// A trainer of a model of this library; without an optimizer, AdamW moves every parameter.
     ///
-    /// - Parameter clip: the largest norm of all gradients together; nil never clips.
+    /// `clip` is the largest norm of all gradients together; nil never clips.
     public convenience init(
         _ model: any TrainableModel, optimizer: Optimizer? = nil, loss: Objective,
         learningRate: LearningRate, clip: Double? = nil, precision: Precision = .fp32

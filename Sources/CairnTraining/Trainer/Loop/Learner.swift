@@ -12,8 +12,10 @@ public struct BatchScore: Sendable, Equatable {
     public var weight: Double
     /// Rows whose best class is the target, of those that have one.
     public var right: Int
+    /// Rows that have a target class.
     public var judged: Int
 
+    /// What a batch gave.
     public init(loss: Double, weight: Double = 1, right: Int = 0, judged: Int = 0) {
         self.loss = loss
         self.weight = weight
@@ -24,6 +26,7 @@ public struct BatchScore: Sendable, Equatable {
 
 /// A checkpoint that was read and checked in full, and not yet applied.
 public struct ReadCheckpoint {
+    /// What stands beside the weights.
     public let metadata: JSONObject
     /// Whether it holds the optimizer's state; without it there is no resume.
     public let hasOptimizer: Bool
@@ -32,6 +35,7 @@ public struct ReadCheckpoint {
     /// Replaces the weights, and the optimizer's state where it was read with it.
     public let apply: () -> Void
 
+    /// A checkpoint that was checked.
     public init(
         metadata: JSONObject, hasOptimizer: Bool, remarks: [String] = [],
         apply: @escaping () -> Void
@@ -46,7 +50,9 @@ public struct ReadCheckpoint {
 /// A setting that a run's trajectory depends on: a resume with another one is refused unless
 /// allowed by name.
 public enum RunSetting: String, Sendable, CaseIterable {
+    /// What the settings of a learner and of a fit fall into.
     case optimizer, clip, loss, precision, accumulation, data, monitor, hooks
+    /// The learning rate, constant or by a schedule.
     case learningRate = "learning_rate"
 }
 
@@ -55,6 +61,7 @@ public enum RunSetting: String, Sendable, CaseIterable {
 /// `Trainer` drives `GraphLearner` for the models of this library; anything else that conforms is
 /// driven in the same way.
 public protocol Learner<Input>: AnyObject {
+    /// What a batch is.
     associatedtype Input
 
     /// Optimizer steps taken.

@@ -10,11 +10,15 @@ public struct TrainerState: Sendable, Equatable {
     public var runID = UUID().uuidString.lowercased()
     /// Optimizer steps taken.
     public var step = 0
+    /// Where the run stands in its data.
     public var position: DataPosition
     /// Losses and weights of the steps of the epoch in progress, and what they got right.
     public var losses: [Double] = []
+    /// What the mean over each of those steps divides by.
     public var weights: [Double] = []
+    /// Rows of those steps whose best class is the target.
     public var right = 0
+    /// Rows of those steps that have a target class.
     public var judged = 0
     /// Seconds that those steps took.
     public var epochSeconds = 0.0
@@ -22,17 +26,22 @@ public struct TrainerState: Sendable, Equatable {
     public var learningRate: Double?
     /// The epochs that are over.
     public var rows: [EpochRow] = []
+    /// The best value and how long ago it was.
     public var monitor: Monitor
+    /// What hooks remember.
     public var hooks = Hooks.Counters()
     /// Seconds of the run, all calls together.
     public var seconds = 0.0
+    /// What the trajectory depends on.
     public var settings: [RunSetting: JSONValue] = [:]
 
+    /// The state of a run that has taken no step.
     public init(monitor: Monitor.Rule, dataKey: String) {
         self.monitor = Monitor(monitor)
         position = DataPosition(epoch: 0, index: 0, key: dataKey)
     }
 
+    /// The last epoch that is over; nil before the first.
     public var lastEpoch: Int? { position.epoch > 0 ? position.epoch - 1 : nil }
 
     mutating func add(_ score: BatchScore, batches: Int, step: Int, seconds: Double) {

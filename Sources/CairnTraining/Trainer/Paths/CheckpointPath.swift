@@ -8,6 +8,7 @@ import Foundation
 ///     options.checkpointPath = "ck/ep-%<epoch>03d.safetensors"
 ///     options.checkpointPath = .chosen { $0.improved ? "ck/\($0.nextEpoch).npz" : nil }
 public enum CheckpointPath: ExpressibleByStringLiteral {
+    /// Placeholders in a path; see `PathTemplate`.
     case template(String)
     /// What the closure returns is the path as it stands; nil or "" skips this save.
     case chosen((PathContext) throws -> String?)

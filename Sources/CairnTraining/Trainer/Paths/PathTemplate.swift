@@ -5,16 +5,22 @@
 public struct PathContext: Sendable, Equatable {
     /// From 0.
     public var epoch: Int
+    /// The epoch counted from 1.
     public var nextEpoch: Int { epoch + 1 }
     /// Optimizer steps taken.
     public var step: Int
     /// The monitor's value; nil where the epoch gave none.
     public var monitor: Double?
+    /// What the monitored value is called.
     public var monitorName: String
+    /// The epoch's training loss, where it is over.
     public var epochLoss: Double?
+    /// The epoch's validation loss, where there is one.
     public var validationLoss: Double?
+    /// Whether the epoch is the best so far.
     public var improved: Bool
 
+    /// The facts of a checkpoint.
     public init(
         epoch: Int, step: Int, monitor: Double? = nil, monitorName: String = "epoch_loss",
         epochLoss: Double? = nil, validationLoss: Double? = nil, improved: Bool = false
@@ -39,11 +45,17 @@ public struct PathContext: Sendable, Equatable {
 /// precision and one of `d`, `f`, `e`, `g`, `s`. `%%` writes `%`. The names are those of
 /// `Placeholder`. What a placeholder writes never holds a `/`.
 public struct PathTemplate: Sendable, Equatable {
+    /// What may stand between `%<` and `>`, or `%{` and `}`.
     public enum Placeholder: String, CaseIterable, Sendable {
+        /// As the member of `PathContext` of that name.
         case epoch, step, monitor, improved
+        /// The epoch counted from 1.
         case nextEpoch = "next_epoch"
+        /// What the monitored value is called.
         case monitorName = "monitor_name"
+        /// The epoch's training loss.
         case epochLoss = "epoch_loss"
+        /// The epoch's validation loss.
         case validationLoss = "val_loss"
     }
 
@@ -52,6 +64,7 @@ public struct PathTemplate: Sendable, Equatable {
         case value(Placeholder, PrintFormat?)
     }
 
+    /// The template as it was written.
     public let text: String
     let parts: [Part]
 

@@ -6,6 +6,7 @@ import Foundation
 
 /// Defaults for the files of a trainer's fits.
 public struct ArtifactPolicy {
+    /// Which epochs are saved.
     public enum Strategy: Sendable, Equatable {
         /// Saves every epoch.
         case latest
@@ -22,6 +23,7 @@ public struct ArtifactPolicy {
         /// The best so many by the monitor, beside those.
         public var keepBest = 1
 
+        /// Which checkpoints stay.
         public init(keepLast: Int? = nil, keepBest: Int = 1) {
             self.keepLast = keepLast
             self.keepBest = keepBest
@@ -30,22 +32,30 @@ public struct ArtifactPolicy {
 
     /// Where a fit takes up, unless it is told itself.
     public enum Resume {
+        /// A fit starts afresh.
         case never
         /// The newest checkpoint of the run's directory; a fresh start where there is none.
         case latest
         /// The best one by the monitor; a fresh start where there is none.
         case best
+        /// From what is named.
         case from(ResumeSource)
     }
 
+    /// Where checkpoints go, unless a fit says so itself.
     public var checkpointPath: CheckpointPath?
+    /// Which epochs are saved, unless a fit says so itself.
     public var strategy: Strategy?
+    /// Which checkpoints stay.
     public var retention = Retention()
+    /// Where a fit takes up.
     public var resume = Resume.never
     /// Where the run's bundle goes, after every checkpoint and at the end; nil writes none.
     public var runBundlePath: URL?
+    /// What the bundle's `config` says.
     public var runBundleConfig: JSONValue = [:]
 
+    /// Nothing is saved, and all of it stays.
     public init() {}
 
     /// - Throws: `TrainerError.option` for a part that cannot be used.

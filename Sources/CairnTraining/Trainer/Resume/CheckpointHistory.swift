@@ -10,11 +10,17 @@ public struct CheckpointRecord: Sendable, Equatable {
     public var path: URL
     /// All files of it, with sizes and SHA-256; names relative to the directory.
     public var files: [CommittedFile]
+    /// From 0.
     public var epoch: Int
+    /// Optimizer steps taken.
     public var step: Int
+    /// What the monitored value is called.
     public var monitorName: String
+    /// The monitored value, where there was one.
     public var monitorValue: Double?
+    /// The epoch's training loss, where it was over.
     public var epochLoss: Double?
+    /// What stands beside the weights.
     public var metadata: JSONObject
     /// Whether it is the end of an epoch: one within an epoch has no monitor value of its own.
     public var isEpochEnd: Bool

@@ -11,7 +11,9 @@ public indirect enum ResumeSource {
     /// A checkpoint of any format, a run bundle, or a run's directory, of which the newest
     /// checkpoint that verifies is taken. What it is shows in its content.
     case path(URL)
+    /// A run bundle at hand, with the checkpoint that it names.
     case bundle(RunBundle)
+    /// Counters, with or without a checkpoint.
     case payload(ResumePayload)
     /// Counters alone: the weights and the optimizer stay as they are.
     case countersOnly(ResumeSource)
@@ -20,6 +22,7 @@ public indirect enum ResumeSource {
     /// What the closure gives; nil starts afresh. It may not give another closure.
     case loader((ResumeRequest) throws -> ResumeSource?)
 
+    /// A path: a checkpoint, a directory of them, or a run bundle.
     public static func path(_ path: String) -> ResumeSource { .path(URL(fileURLWithPath: path)) }
 
     /// Counters given by hand.
@@ -30,7 +33,9 @@ public indirect enum ResumeSource {
 
 /// What a loader is told.
 public struct ResumeRequest: Sendable {
+    /// What the fit calls its monitored value.
     public let monitorName: String
+    /// The total that the fit aims at.
     public let epochs: Int
 }
 

@@ -6,6 +6,7 @@ import Foundation
 
 /// What a resume needs: counters, and the checkpoint that weights and optimizer come from.
 public struct ResumePayload: Sendable {
+    /// Epoch, step, monitor and what else a checkpoint notes.
     public var metadata: JSONObject
     /// Where it is named, weights and optimizer are always restored from it.
     public var checkpoint: URL?
@@ -14,6 +15,7 @@ public struct ResumePayload: Sendable {
     /// What errors call it.
     public var origin: String
 
+    /// A payload of counters, and of the checkpoint they go with.
     public init(metadata: JSONObject, checkpoint: URL? = nil, origin: String = "the payload") {
         self.metadata = metadata
         self.checkpoint = checkpoint
@@ -28,10 +30,13 @@ public struct ResumePayload: Sendable {
 /// relative to the bundle's folder; `cairn_version` marks them. Numbers that are not finite are
 /// the texts `nan`, `inf` and `-inf`.
 public struct RunBundle: Sendable {
+    /// Which layout a bundle has.
     public enum Schema: String, Sendable, CaseIterable {
+        /// mlx-ruby's first, the only one.
         case v1 = "mlx_dsl_run_bundle_v1"
     }
 
+    /// The document.
     public let json: JSONObject
     /// The folder that relative paths start from.
     public let directory: URL

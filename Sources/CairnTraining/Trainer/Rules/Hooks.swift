@@ -3,6 +3,7 @@
 
 /// An event, by the type of what its hooks are given.
 public struct HookEvent<Context>: Sendable {
+    /// What files call the event.
     public let name: String
 
     init(_ name: String) { self.name = name }
@@ -24,6 +25,7 @@ public final class Hooks {
         /// The names of hooks with `once` that have run.
         public var done: Set<String> = []
 
+        /// Nothing has occurred.
         public init() {}
     }
 
@@ -46,14 +48,16 @@ public final class Hooks {
     }
 
     private var registrations: [Registration] = []
+    /// What the hooks remember.
     public var counters = Counters()
 
+    /// No hooks.
     public init() {}
 
     /// Adds a hook and returns the hooks, so that calls can be chained.
     ///
-    /// - Parameter name: under which a saved run knows the hook's counters; event and number when
-    ///   not given.
+    /// A saved run knows the hook's counters by its name: event and number when none is given.
+    ///
     /// - Precondition: `every` is positive, and no other hook has the name.
     @discardableResult
     public func on<Context>(
@@ -86,6 +90,7 @@ public final class Hooks {
     /// Takes over the hooks of others, without what they remember.
     func adopt(_ other: Hooks) { registrations = other.registrations }
 
+    /// The names of all hooks.
     public var names: Set<String> { Set(registrations.map(\.name)) }
 
     /// Runs the hooks of an event that are due.

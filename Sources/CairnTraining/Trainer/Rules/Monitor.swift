@@ -8,7 +8,9 @@
 /// before there is a best. Where there is no value nothing improves, and it counts as stale once
 /// there is a best.
 public struct Monitor: Sendable, Equatable {
+    /// Which direction is better.
     public enum Mode: String, Sendable, CaseIterable {
+        /// Less is better, or more.
         case min, max
     }
 
@@ -16,12 +18,14 @@ public struct Monitor: Sendable, Equatable {
     public struct Rule: Sendable, Equatable {
         /// What the value is called in reports and files.
         public var name: String
+        /// Which direction is better.
         public var mode: Mode
         /// By how much more than this a value must be better; at least 0.
         public var minDelta: Double
         /// How many stale epochs in a row are borne; nil never stops.
         public var patience: Int?
 
+        /// A rule; `validate` checks it.
         public init(
             name: String, mode: Mode = .min, minDelta: Double = 0, patience: Int? = nil
         ) {
@@ -46,6 +50,7 @@ public struct Monitor: Sendable, Equatable {
         }
     }
 
+    /// How values compare.
     public let rule: Rule
     /// The best value so far; never NaN or infinite.
     public private(set) var best: Double?
@@ -54,6 +59,7 @@ public struct Monitor: Sendable, Equatable {
     /// Whether the run has ended by this rule.
     public private(set) var stoppedEarly = false
 
+    /// A monitor that has seen nothing.
     public init(_ rule: Rule) { self.rule = rule }
 
     /// Takes up where a saved run was.

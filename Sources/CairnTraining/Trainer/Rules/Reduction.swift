@@ -7,8 +7,11 @@ public enum Reduction {
     case mean
     /// The mean over rows: each batch counts by its weight.
     case weightedMean
+    /// The sum of the batches' losses.
     case sum
+    /// The loss of the last batch.
     case last
+    /// A function of the batches' losses; nil gives the epoch none.
     case custom(([Double]) throws -> Double?)
 
     func callAsFunction(_ losses: [Double], weights: [Double]) throws -> Double? {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The first tile of a panel of B packs the panel on its way along k.
+///
+/// Packing is loads, shuffles and stores, multiplying is arithmetic: done in turns of four words,
+/// one hides behind the other, and a panel that only few row tiles read costs little to pack.
+
+/// How the panel's part of B is stored. Others are packed beforehand.
+typedef enum source_kind {
+    SOURCE_ROWS,        ///< Rows of fp32 across k.
+    SOURCE_LINES,       ///< Columns whose words lie along k: fp32, or bf16 in pairs.
+    SOURCE_PAIRED_ROWS  ///< Rows of bf16 across k, to be paired.
+} source_kind;
+
+/// A panel that is still to be packed.
+typedef struct panel_source {
+    source_kind kind;
+    const char *data;
+    size_t stride;  ///< Bytes from one stored row or line to the next.
+} panel_source;
+
+/// One word of the panel from two rows of bf16 numbers.
+CAIRN_INLINE void pack_paired_row(const char *even, const char *odd, float *panel) {
+#if defined(CAIRN_WIDE_TILES)
+    typedef uint16_t halves __attribute__((ext_vector_type(2 * LANES)));
+    typedef halves halves_unaligned __attribute__((aligned(2)));
+    const halves x = *(const halves_unaligned *)even, y = *(const halves_unaligned *)odd;
+    v16_store(panel, (v16)__builtin_shufflevector(
+                         x, y, 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41,
+                         10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47));
+    v16_store(panel + LANES,
+              (v16)__builtin_shufflevector(x, y, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22,
+                                           54, 23, 55, 24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29,
+                                           61, 30, 62, 31, 63));
+#else
+    v16_store(panel, join_halves(v16_load_as(even, CAIRN_DTYPE_BF16, 0),
+                                 v16_load_as(odd, CAIRN_DTYPE_BF16, 0)));
+#endif
+}
+
+/// Four words of the panel, from word w on.
+CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, size_t w,
+                            float *panel) {
+    if (kind == SOURCE_LINES) {
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < NV; v++)
+            store_four_transposed(source->data + v * LANES * source->stride + w * sizeof(float),
+                                  source->stride, panel + v * LANES, 4);
+        return;
+    }
+#pragma clang loop unroll(full)
+    for (size_t u = 0; u < 4; u++) {
+        float *word = panel + u * NR;
+        if (kind == SOURCE_PAIRED_ROWS) {
+            const char *even = source->data + 2 * (w + u) * source->stride;
+            pack_paired_row(even, even + source->stride, word);
+            continue;
+        }
+        const float *row = (const float *)(source->data + (w + u) * source->stride);
+#pragma clang loop unroll(full)
+        for (size_t v = 0; v < NV; v++) v16_store(word + v * LANES, v16_load(row + v * LANES));
+    }
+}
+
+// Lines that are this many bytes apart lie on two sets of a first-level cache at most, which has
+// 64 sets of 64 bytes. They drive each other out between one turn and the next, so that a chunk of
+// each is copied first. At other distances the copy would cost more than it saves.
+enum { SETS_REPEAT = 2048 };
+
+/// A full tile of a block with one run, of `words` words, a multiple of CHUNK.
+CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_tile *t,
+                                const panel_source *source, float *panel, size_t words,
+                                const source_kind kind, const bool is_paired) {
+    const tile_shape shape = {MR, NV, is_paired};
+    const bool meets = kind == SOURCE_LINES && source->stride % SETS_REPEAT == 0;
+    float lines[NR * CHUNK];
+    panel_source near = *source;
+    size_t near_first = 0;
+    accumulators acc;
+    start_run(t, shape, t->runs->start, &acc);
+    ask_for_result(plan, t, shape, t->runs->end);
+    for (size_t w = 0; w < words; w += 4) {
+        if (w % CHUNK == 0) {
+            look_ahead(&t->next_a, w / CHUNK);
+            look_ahead(&t->next_b, w / CHUNK);
+            if (meets) {
+                for (size_t c = 0; c < NR; c++)
+                    v16_store(lines + c * CHUNK,
+                              v16_load((const float *)(source->data + c * source->stride) + w));
+                near = (panel_source){kind, (const char *)lines, CHUNK * sizeof(float)};
+                near_first = w;
+            }
+        }
+        pack_four(&near, kind, w - near_first, panel + w * NR);
+        multiply_add(&acc, shape, 4, t->a + w, t->row_stride, 1, panel + w * NR, NR);
+    }
+    end_run(plan, t, shape, t->runs->end, &acc);
+}
+
+static void matmul_first_tile(const cairn_matmul_plan *plan, const register_tile *t,
+                              const panel_source *source, float *panel, size_t words) {
+    if (source->kind == SOURCE_PAIRED_ROWS)
+        first_tile_of(plan, t, source, panel, words, SOURCE_PAIRED_ROWS, true);
+    else if (source->kind == SOURCE_ROWS)
+        first_tile_of(plan, t, source, panel, words, SOURCE_ROWS, false);
+    else if (HAS_PAIRS && plan->rounds)
+        first_tile_of(plan, t, source, panel, words, SOURCE_LINES, true);
+    else
+        first_tile_of(plan, t, source, panel, words, SOURCE_LINES, false);
+}
