@@ -156,7 +156,7 @@ def main():
                 if program not in built:
                     built[program] = make(folder, program)
                 if built[program].returncode:
-                    finder, fault = "compiler", built[program].stderr.splitlines()[0]
+                    fault = "DOES NOT COMPILE: " + built[program].stderr.splitlines()[-1]
                     break
                 fault = first_fault(folder, program, **settings)
                 if fault:
@@ -165,7 +165,7 @@ def main():
             open(path, "w").write(text)
             found += finder is not None
             if finder is None:
-                fault = HARMLESS.get(name, "SURVIVES")
+                fault = fault or HARMLESS.get(name, "SURVIVES")
                 if name not in HARMLESS:
                     survivors.append(name)
             print(f"{name:52} {finder or '-':14} {fault[:110]}", flush=True)
