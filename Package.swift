@@ -4,6 +4,30 @@
 
 import PackageDescription
 
+// CAIRN_CUDA=1 links the library that `make -C csrc/cuda` builds, found by pkg-config; CAIRN_CUDA=sim
+// builds the same kernels for a simulator. Without it nothing of csrc/cuda is looked at.
+let cudaMode = Context.environment["CAIRN_CUDA"] ?? ""
+let cudaTargets: [Target] =
+    switch cudaMode {
+    case "1":
+        [.systemLibrary(name: "CCairnCUDA", path: "csrc/cuda/module", pkgConfig: "cairncuda")]
+    case "sim":
+        [
+            .target(
+                name: "CCairnCUDA", dependencies: ["CCairn"], path: "csrc/cuda",
+                exclude: [
+                    "Makefile", "cairncuda.pc.in", "ci", "lt", "module", "src", "test",
+                    "toolkit.sh", "sim/ptx2cpp.py",
+                ],
+                sources: ["sim"], publicHeadersPath: "include",
+                cxxSettings: [
+                    .define("CUSIM"), .headerSearchPath("sim"), .headerSearchPath("lt"),
+                ])
+        ]
+    default: []
+    }
+let usesCUDA = !cudaTargets.isEmpty
+
 let package = Package(
     name: "Cairn",
     platforms: [.macOS(.v14)],
@@ -18,12 +42,15 @@ let package = Package(
         .target(
             name: "CCairn",
             path: "csrc",
-            exclude: ["digest", "zlib"],
+            exclude: ["cuda", "digest", "zlib"],
             publicHeadersPath: "include",
             cSettings: [.headerSearchPath(".")],
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
         .target(name: "CairnTensor"),
-        .target(name: "CairnEngine", dependencies: ["CCairn", "CairnTensor"]),
+        .target(
+            name: "CairnEngine",
+            dependencies: ["CCairn", "CairnTensor"] + (usesCUDA ? ["CCairnCUDA"] : []),
+            swiftSettings: usesCUDA ? [.define("CAIRN_CUDA")] : []),
 
         // MARK: What is computed
         .target(name: "CairnGraph", dependencies: ["CairnTensor", "CairnEngine"]),
@@ -51,7 +78,8 @@ let package = Package(
                 "CairnModels", "CairnTraining", "CairnHub",
             ]),
         .executableTarget(
-            name: "CairnCLI", dependencies: ["Cairn"], resources: [.copy("Quickstart")]),
+            name: "CairnCLI", dependencies: ["Cairn"], resources: [.copy("Quickstart")],
+            swiftSettings: usesCUDA ? [.define("CAIRN_CUDA")] : []),
         .target(
             name: "CRoof", path: "Benchmarks/CRoof",
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -89,7 +117,8 @@ let package = Package(
             name: "CairnTrainingTests", dependencies: ["CairnTraining", "Cairn", "TestSupport"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "EndToEndTests", dependencies: ["Cairn", "CairnCLI", "TestSupport"]),
-    ],
+    ] + cudaTargets,
     swiftLanguageModes: [.v6],
-    cLanguageStandard: .c11
+    cLanguageStandard: .c11,
+    cxxLanguageStandard: .cxx17
 )

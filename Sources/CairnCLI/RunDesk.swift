@@ -18,6 +18,7 @@ enum RunFlags {
         Flag("--max-minutes", "M", "after M minutes save and stop, as a signal does"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
+        Machine.deviceFlag,
         Flag(switch: "--json", "print the run's report as one JSON document"),
     ]
 }
@@ -96,8 +97,7 @@ struct RunDesk {
             + "\(job.description.trainRows) rows to "
             + "train on, \(job.description.validationRows) to validate on"
             + "\(job.task == .causal ? "" : ", \(job.task.labels.count) labels"); "
-            + "\(job.options.isa.rawValue), "
-            + "\(job.options.threads) threads, \(job.options.settings.precision.rawValue)" + place
+            + "\(Machine(job.options)), \(job.options.settings.precision.rawValue)" + place
     }
 
     static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue
@@ -157,18 +157,5 @@ struct UnsavedError: Error, CustomStringConvertible {
     var description: String {
         "\(saves.count) checkpoints could not be saved: "
             + saves.map { "\($0.name) (\($0.reason))" }.joined(separator: "; ")
-    }
-}
-
-extension Arguments {
-    /// Threads and instruction set, for every command that computes.
-    func machine() throws -> (threads: Int, isa: ISA) {
-        let most = Context.maximumThreads
-        let threads = try integer("--threads", atLeast: 1) ?? Context.defaultThreads
-        guard threads <= most else {
-            throw usage("--threads must be at most \(most), found '\(threads)'")
-        }
-        let isa = try choice("--isa", ISA.self) ?? .best
-        return (threads, isa)
     }
 }

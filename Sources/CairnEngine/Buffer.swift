@@ -9,23 +9,55 @@ package final class Buffer {
     package let byteCount: Int
     package let context: Context
 
-    /// The tensor's bytes are read-only: they may be a mapped file.
+    /// A tensor's bytes that are only read: they may be a mapped file, or a device's copy of it.
     package let isBorrowed: Bool
 
     private let base: UnsafeMutableRawPointer
-    private let borrowed: (storage: TensorStorage, dtype: DType, shape: Shape)?
+    private let ownsMemory: Bool
+    private let borrowed: (storage: TensorStorage?, dtype: DType, shape: Shape)?
 
     /// Allocates `byteCount` bytes aligned to 64; they are not cleared.
     package init(byteCount: Int, context: Context) throws(KernelError) {
         precondition(byteCount >= 0, "a buffer has at least 0 bytes, got \(byteCount)")
         guard let memory = context.withBackend({ $0.allocate($1, max(byteCount, 1)) }) else {
-            throw .outOfMemory(operation: "Buffer", bytes: byteCount)
+            throw context.outOfMemory("Buffer", bytes: byteCount)
         }
         base = memory
         self.byteCount = byteCount
         self.context = context
         borrowed = nil
         isBorrowed = false
+        ownsMemory = true
+    }
+
+    /// A weight that is only read: borrowed where the device reads the host's memory, else a copy.
+    ///
+    /// - Precondition: as for `init(borrowing:context:)`.
+    package convenience init(reading tensor: Tensor, context: Context) throws(KernelError) {
+        guard context.device != .cpu else {
+            self.init(borrowing: tensor, context: context)
+            return
+        }
+        try self.init(copying: tensor, context: context)
+    }
+
+    private init(copying tensor: Tensor, context: Context) throws(KernelError) {
+        precondition(
+            tensor.dtype.isWeight, "a weight is F32, BF16 or F16, got \(tensor.dtype.rawValue)")
+        let bytes = tensor.backing.bytes
+        guard let memory = context.withBackend({ $0.allocate($1, max(bytes.count, 1)) }) else {
+            throw context.outOfMemory("Buffer", bytes: bytes.count)
+        }
+        base = memory
+        byteCount = bytes.count
+        self.context = context
+        // Shape and type alone: the host's bytes may be given back.
+        borrowed = (nil, tensor.dtype, tensor.shape)
+        isBorrowed = true
+        ownsMemory = true
+        if let source = bytes.baseAddress, bytes.count > 0 {
+            context.withBackend { $0.copy_in($1, memory, source, bytes.count) }
+        }
     }
 
     /// Uses the host memory of `tensor` in place, as on the CPU both are the same.
@@ -46,15 +78,16 @@ package final class Buffer {
         self.context = context
         borrowed = (tensor.backing, tensor.dtype, tensor.shape)
         isBorrowed = true
+        ownsMemory = false
     }
 
     deinit {
-        if !isBorrowed { context.withBackend { $0.release($1, base) } }
+        if ownsMemory { context.withBackend { $0.release($1, base) } }
     }
 
     /// The borrowed tensor as a matrix: [first dimension, product of the others]; a vector [1, n].
     ///
-    /// - Precondition: the buffer was made with `init(borrowing:)`.
+    /// - Precondition: the buffer was made with `init(borrowing:)` or `init(reading:)`.
     package var weight: Weight {
         guard let borrowed else {
             preconditionFailure("a buffer of \(byteCount) bytes has no shape")

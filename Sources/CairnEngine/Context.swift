@@ -6,7 +6,8 @@ internal import CCairn
 /// Runs operations on a device.
 ///
 /// A context runs one operation at a time: calls from several threads take turns. Operations of
-/// different contexts run side by side. Results depend neither on `isa` nor on `threads`.
+/// different contexts run side by side. Results depend neither on `isa` nor on `threads`; with
+/// `.cuda` both only serve what remains on the host.
 public final class Context: @unchecked Sendable {
     // Unchecked: the handle is only used under the lock, and everything else is constant.
     /// The instruction set of its kernels.
@@ -16,8 +17,7 @@ public final class Context: @unchecked Sendable {
     /// Where kernels run.
     public let device: Device
 
-    private let handle: OpaquePointer
-    private let backend: cairn_backend
+    private let engine: Engine
     private let lock = Lock()
 
     /// The most threads that a context takes.
@@ -29,40 +29,48 @@ public final class Context: @unchecked Sendable {
     /// Starts `threads - 1` workers; the caller's thread is the other one.
     ///
     /// - Throws: `unsupportedISA`, `invalidThreads` unless `threads` is in 1...1024,
-    ///   `outOfMemory`, `threadsRefused`.
+    ///   `outOfMemory`, `threadsRefused`; `noDevice` and `deviceFailed` for `.cuda`.
     public init(
         isa: ISA = .best, threads: Int = Context.defaultThreads, device: Device = .cpu
     ) throws(KernelError) {
         guard (1...Self.maximumThreads).contains(threads) else { throw .invalidThreads(threads) }
-        var created: OpaquePointer?
-        switch cairn_context_create(isa.native, threads, &created) {
-        case .ok: break
-        case .unsupportedISA: throw .unsupportedISA(isa, supported: ISA.supported)
-        case .outOfMemory: throw .outOfMemory(operation: "Context", bytes: nil)
-        case .threadFailed: throw .threadsRefused(threads)
-        case .invalidArgument:
-            preconditionFailure(
-                "cairn_context_create refused \(threads) threads, expected 1...1024")
+        switch device {
+        case .cpu: engine = try Engine.cpu(isa: isa, threads: threads)
+        case .cuda(let number): engine = try Engine.cuda(number)
         }
-        guard let created else {
-            preconditionFailure("cairn_context_create returned ok and no context")
-        }
-        handle = created
         self.isa = isa
         self.threads = threads
         self.device = device
-        switch device {
-        case .cpu: backend = cairn_backend_cpu
-        }
     }
 
-    deinit { cairn_context_destroy(handle) }
+    deinit { engine.close(engine.handle) }
 
     /// Calls an entry of the backend that cannot fail.
     func withBackend<Result>(_ body: (cairn_backend, OpaquePointer) -> Result) -> Result {
         lock.lock()
         defer { lock.unlock() }
-        return body(backend, handle)
+        return body(engine.backend, engine.handle)
+    }
+
+    /// Waits until everything that was asked for is done.
+    ///
+    /// A device works behind its caller, and may say only now that an operation failed.
+    ///
+    /// - Throws: `deviceFailed`.
+    package func finish() throws(KernelError) {
+        try run("finish") { backend, handle in backend.finish(handle) }
+    }
+
+    /// Why the engine failed last, as a sentence; nil when it has nothing to say.
+    private var failure: String? {
+        let sentence = withBackend { String(cString: $0.failure($1)) }
+        return sentence.isEmpty ? nil : sentence
+    }
+
+    /// What an engine without `byteCount` bytes left has to say.
+    func outOfMemory(_ operation: String, bytes: Int?) -> KernelError {
+        failure.map { .deviceFailed("\(operation): \($0)") }
+            ?? .outOfMemory(operation: operation, bytes: bytes)
     }
 
     /// Calls an operation of the backend and maps its status.
@@ -74,11 +82,14 @@ public final class Context: @unchecked Sendable {
         _ body: (cairn_backend, OpaquePointer) -> cairn_status
     ) throws(KernelError) {
         lock.lock()
-        let status = body(backend, handle)
+        let status = body(engine.backend, engine.handle)
         lock.unlock()
         switch status {
         case .ok: return
-        case .outOfMemory: throw .outOfMemory(operation: operation, bytes: nil)
+        case .outOfMemory: throw outOfMemory(operation, bytes: nil)
+        case .deviceFailed: throw .deviceFailed(failure ?? "\(device) failed at \(operation)")
+        case .invalidArgument where operation == "finish":
+            throw .deviceFailed(failure ?? "\(device) met bad data")
         case .invalidArgument where data: throw .invalidOperand(operation: operation)
         case .invalidArgument, .unsupportedISA, .threadFailed:
             preconditionFailure("\(operation) returned \(status) for operands the facade accepted")

@@ -4,9 +4,40 @@
 internal import CCairn
 
 /// Where the memory is and where the kernels run.
-public enum Device: Sendable, Equatable {
+public enum Device: Sendable, Hashable, CustomStringConvertible {
     /// The machine's processors.
     case cpu
+    /// A GPU by its number, in builds with `CAIRN_CUDA=1`.
+    case cuda(Int)
+
+    /// Reads `cpu`, `cuda` (the first one) or `cuda:N`; nil for anything else.
+    public init?(_ text: String) {
+        switch text {
+        case "cpu": self = .cpu
+        case "cuda": self = .cuda(0)
+        default:
+            guard text.hasPrefix("cuda:"), let number = Int(text.dropFirst(5)), number >= 0,
+                "cuda:\(number)" == text
+            else { return nil }
+            self = .cuda(number)
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .cpu: "cpu"
+        case .cuda(let number): "cuda:\(number)"
+        }
+    }
+
+    /// The engine that computes: results of one engine are the same bits, those of two differ by
+    /// roundings.
+    public var engine: String {
+        switch self {
+        case .cpu: "cpu"
+        case .cuda: "cuda"
+        }
+    }
 }
 
 /// An instruction set that the kernels are built for. Every one gives the same bits.

@@ -13,6 +13,10 @@ public enum KernelError: Error, Equatable, Sendable, CustomStringConvertible {
     case outOfMemory(operation: String, bytes: Int?)
     /// An id, a target or an index in the data of `operation` is out of its range.
     case invalidOperand(operation: String)
+    /// This build or this machine has no such device.
+    case noDevice(Device, reason: String)
+    /// A device ran out of memory, met bad data or stopped; the sentence is its engine's.
+    case deviceFailed(String)
 
     public var description: String {
         switch self {
@@ -29,6 +33,8 @@ public enum KernelError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(operation): the system has no memory left for scratch space"
         case .invalidOperand(let operation):
             "\(operation): an id or a target in the data is out of its range"
+        case .noDevice(let device, let reason): "\(device) cannot be used: \(reason)"
+        case .deviceFailed(let sentence): sentence
         }
     }
 }

@@ -57,7 +57,7 @@ public final class Parameters {
         }
         entries[name] = Entry(
             dtype: tensor.dtype, dimensions: tensor.shape.dimensions,
-            buffer: Buffer(borrowing: tensor, context: context), isTrainable: false)
+            buffer: try Buffer(reading: tensor, context: context), isTrainable: false)
     }
 
     /// Adds a tensor that trains: a copy of its numbers in fp32.

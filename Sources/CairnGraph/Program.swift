@@ -180,9 +180,11 @@ public final class Program {
                 try perform(node)
             }
         }
-        return Result(
+        let result = Result(
             outputs: outputs.map { execution.context.read(execution.matrix($0)) },
             losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
+        try execution.context.finish()
+        return result
     }
 
     private func perform(_ node: Node) throws(KernelError) {

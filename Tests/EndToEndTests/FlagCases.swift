@@ -9,7 +9,8 @@ extension FlagCase {
 
     /// Values that the flags of every command refuse, by flag.
     private static let badValues: [(flag: String, value: String)] = [
-        ("--isa", "avx1024"), ("--threads", "0"), ("--save-every", "0"), ("--save-steps", "0"),
+        ("--isa", "avx1024"), ("--device", "gpu"), ("--threads", "0"), ("--save-every", "0"),
+        ("--save-steps", "0"),
         ("--save-minutes", "0"), ("--keep-last", "0"), ("--keep-best", "-1"),
         ("--max-minutes", "0"), ("--learning-rate", "nan"), ("--schedule", "square"),
         ("--power", "2"), ("--cycles", "2"), ("--min-rate", "2"), ("--warmup", "2"),
@@ -18,7 +19,7 @@ extension FlagCase {
         ("--precision", "fp8"), ("--seed", "-1"), ("--monitor", "luck"), ("--min-delta", "-1"),
         ("--patience", "-1"),
     ]
-    private static let running = ["--isa", "--threads", "--max-minutes"]
+    private static let running = ["--isa", "--device", "--threads", "--max-minutes"]
     private static let saving = [
         "--save-every", "--save-steps", "--save-minutes", "--keep-last", "--keep-best",
     ]
@@ -90,7 +91,7 @@ extension FlagCase {
             FlagCase(longer + ["--save-every", "1"], "--keep-best", "1", look: .names("out")),
             FlagCase(base, "--max-minutes", "0.00001", look: .status),
             FlagCase(base, "--threads", "2", look: .line),
-            FlagCase(base, "--isa", "avx1024"),
+            FlagCase(base, "--isa", "avx1024"), FlagCase(base, "--device", "gpu"),
             FlagCase(without("--json", base), "--json"),
         ]
     }()
@@ -189,7 +190,7 @@ extension FlagCase {
             FlagCase(replay, "--data", "nowhere.jsonl", says: "nowhere"),
             FlagCase(replay, "--eval-data", "nowhere.jsonl", says: "nowhere"),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(replay, ["--threads", "--isa"])
+        ] + refused(replay, ["--threads", "--isa", "--device"])
     }()
 
     private static let drill: [FlagCase] = {
@@ -218,7 +219,7 @@ extension FlagCase {
             FlagCase(base, "--base", "nowhere", says: "nowhere"),
             FlagCase(base, "--precision", "fp32", look: .key("loss")),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(base, ["--token-budget", "--threads", "--isa"])
+        ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
     }()
 
     private static let predict: [FlagCase] = {
@@ -230,7 +231,7 @@ extension FlagCase {
             FlagCase(base, "--base", "nowhere", says: "nowhere"),
             FlagCase(base, "--precision", "fp32"),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(base, ["--token-budget", "--threads", "--isa"])
+        ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
     }()
 
     private static let merge: [FlagCase] = {

@@ -31,6 +31,16 @@ static void cpu_copy_out(cairn_context *context, void *host, const void *device,
     memcpy(host, device, bytes);
 }
 
+static cairn_status cpu_finish(cairn_context *context) {
+    (void)context;
+    return CAIRN_STATUS_OK;
+}
+
+static const char *cpu_failure(const cairn_context *context) {
+    (void)context;
+    return "";
+}
+
 const cairn_backend cairn_backend_cpu = {
     .name = "cpu",
     .allocate = cpu_allocate,
@@ -38,6 +48,8 @@ const cairn_backend cairn_backend_cpu = {
     .zero = cpu_zero,
     .copy_in = cpu_copy_in,
     .copy_out = cpu_copy_out,
+    .finish = cpu_finish,
+    .failure = cpu_failure,
     .matmul = cairn_matmul,
     .matmul_gradient = cairn_matmul_gradient,
     .attention_forward = cairn_attention_forward,

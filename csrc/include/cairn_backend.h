@@ -18,7 +18,11 @@
 /// What an engine can do. The executor calls these and never asks which engine it is.
 ///
 /// Pointers are the backend's own memory (`allocate`), except in `copy_*`, whose host side is the
-/// process's; on the CPU both are the same. Each entry has the contract of the function of its name.
+/// process's; on the CPU both are the same. Arrays inside a `cairn_partition` or an attention's
+/// offsets, and the offsets of `mean_rows`, are the process's too. Each entry has the contract of
+/// the function of its name; a device may work behind the caller, and then reports a failure, ids
+/// and targets out of range included, from a later call, at the latest from `finish`. `copy_out`
+/// waits; after a failure it fills the host's bytes with NaN.
 typedef struct cairn_backend {
     const char *name;
     /// Memory of the backend, aligned to 64 bytes, or null when there is none; not cleared.
@@ -27,6 +31,10 @@ typedef struct cairn_backend {
     void (*_Nonnull zero)(cairn_context *context, void *memory, size_t bytes);
     void (*_Nonnull copy_in)(cairn_context *context, void *device, const void *host, size_t bytes);
     void (*_Nonnull copy_out)(cairn_context *context, void *host, const void *device, size_t bytes);
+    /// Waits until everything asked for is done, and reports what failed since the last time.
+    cairn_status (*_Nonnull finish)(cairn_context *context);
+    /// Why an entry of this context failed last, as a sentence; empty when none did.
+    const char *_Nonnull (*_Nonnull failure)(const cairn_context *context);
     cairn_status (*_Nonnull matmul)(
         cairn_context *context, const cairn_matmul_config *config, size_t m, size_t n, size_t k,
         const cairn_matrix *a, const cairn_matrix *b, size_t k2, const cairn_matrix *_Nullable a2,

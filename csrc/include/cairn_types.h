@@ -9,8 +9,15 @@
 #include <stdint.h>
 
 #define CAIRN_CHECKED __attribute__((warn_unused_result))
+#if defined(__clang__)
 #define CAIRN_CLOSED __attribute__((enum_extensibility(closed)))
 #define CAIRN_AS(name) __attribute__((swift_name(name)))
+#else  // nvcc and its host compilers know neither these attributes nor nullability.
+#define CAIRN_CLOSED
+#define CAIRN_AS(name)
+#define _Nonnull
+#define _Nullable
+#endif
 
 #pragma clang assume_nonnull begin
 
@@ -21,6 +28,7 @@ typedef enum CAIRN_CLOSED cairn_status : int32_t {
     CAIRN_STATUS_UNSUPPORTED_ISA CAIRN_AS("unsupportedISA") = 2,
     CAIRN_STATUS_OUT_OF_MEMORY CAIRN_AS("outOfMemory") = 3,
     CAIRN_STATUS_THREAD_FAILED CAIRN_AS("threadFailed") = 4,
+    CAIRN_STATUS_DEVICE_FAILED CAIRN_AS("deviceFailed") = 5,
 } cairn_status;
 
 /// How a weight is stored. Activations and gradients are fp32 always.

@@ -2,6 +2,7 @@
 /// Entry points of the optimizer: validate, fold the scalars once, cut into tiles.
 
 #include "core/core.h"
+#include "optimizer/optimizer_scalars.h"
 
 /// Elements that one task takes; a multiple of the tile of the sum of squares.
 enum { GRAIN = 16384, SQUARES = 4096 };
@@ -42,42 +43,6 @@ cairn_status cairn_sum_of_squares(cairn_context *context, size_t count, const fl
     return CAIRN_STATUS_OK;
 }
 
-/// x^n by squaring.
-static double power(double x, uint64_t n) {
-    double result = 1;
-    for (; n > 0; n /= 2, x *= x)
-        if (n % 2 == 1) result *= x;
-    return result;
-}
-
-static bool is_finite(double x) { return x - x == 0; }
-
-static bool is_decay(double x) { return x >= 0 && x < 1; }
-
-static bool is_rate(double x) { return x >= 0 && is_finite(x); }
-
-static bool is_adam_config(const cairn_adam_config *c, uint64_t t) {
-    return t > 0 && is_rate(c->learning_rate) && is_decay(c->beta1) && is_decay(c->beta2)
-           && c->epsilon > 0 && is_finite(c->epsilon) && is_rate(c->weight_decay)
-           && is_finite(c->gradient_scale);
-}
-
-static cairn_adam_scalars adam_scalars(const cairn_adam_config *config, uint64_t t) {
-    const double rest1 = 1 - power(config->beta1, t), rest2 = 1 - power(config->beta2, t);
-    return (cairn_adam_scalars){
-        .gradient_scale = (float)config->gradient_scale,
-        .beta1 = (float)config->beta1,
-        .beta1_rest = (float)(1 - config->beta1),
-        .beta2 = (float)config->beta2,
-        .beta2_rest = (float)(1 - config->beta2),
-        .step = (float)(config->learning_rate / rest1),
-        .root = (float)(1 / __builtin_sqrt(rest2)),
-        .epsilon = (float)config->epsilon,
-        .keep = (float)(1 - config->learning_rate * config->weight_decay),
-        .decay = (float)config->weight_decay,
-    };
-}
-
 static void adam_task(const void *arguments, size_t tile, size_t worker) {
     (void)worker;
     const optimizer_call *call = arguments;
@@ -89,9 +54,10 @@ static void adam_task(const void *arguments, size_t tile, size_t worker) {
 static cairn_status adam(cairn_context *context, cairn_adam_kernel *kernel,
                          const cairn_adam_config *config, uint64_t t, size_t count, float *p,
                          const float *g, float *m, float *v) {
-    if (!is_adam_config(config, t)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    if (!cairn_is_adam_config(config, t)) return CAIRN_STATUS_INVALID_ARGUMENT;
     const optimizer_call call = {.count = count, .adam_kernel = kernel,
-                                 .adam = adam_scalars(config, t), .p = p, .g = g, .m = m, .v = v};
+                                 .adam = cairn_adam_scalars_of(config, t), .p = p, .g = g,
+                                 .m = m, .v = v};
     cairn_parallel(context, cairn_tiles(count, GRAIN), adam_task, &call);
     return CAIRN_STATUS_OK;
 }
@@ -116,21 +82,13 @@ static void sgd_task(const void *arguments, size_t tile, size_t worker) {
 
 cairn_status cairn_sgd_step(cairn_context *context, const cairn_sgd_config *config, size_t count,
                             float *p, const float *g, float *u) {
-    if (!is_rate(config->learning_rate) || !is_decay(config->momentum)
-        || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale)
-        || (config->momentum > 0 && !u) || (config->nesterov && !(config->momentum > 0)))
-        return CAIRN_STATUS_INVALID_ARGUMENT;
-    const cairn_sgd_scalars scalars = {
-        .gradient_scale = (float)config->gradient_scale,
-        .weight_decay = (float)config->weight_decay,
-        .momentum = (float)config->momentum,
-        .learning_rate = (float)config->learning_rate,
-    };
+    if (!cairn_is_sgd_config(config, u != NULL)) return CAIRN_STATUS_INVALID_ARGUMENT;
     const cairn_optimizer_kernels *kernels = context->kernels->optimizer;
     const optimizer_call call = {
         .count = count,
         .sgd_kernel = config->nesterov ? kernels->nesterov_step : kernels->sgd_step,
-        .sgd = scalars, .p = p, .g = g, .m = config->momentum > 0 ? u : NULL};
+        .sgd = cairn_sgd_scalars_of(config), .p = p, .g = g,
+        .m = config->momentum > 0 ? u : NULL};
     cairn_parallel(context, cairn_tiles(count, GRAIN), sgd_task, &call);
     return CAIRN_STATUS_OK;
 }
@@ -145,20 +103,9 @@ static void lion_task(const void *arguments, size_t tile, size_t worker) {
 
 cairn_status cairn_lion_step(cairn_context *context, const cairn_lion_config *config, size_t count,
                              float *p, const float *g, float *m) {
-    if (!is_rate(config->learning_rate) || !is_decay(config->beta1) || !is_decay(config->beta2)
-        || !is_rate(config->weight_decay) || !is_finite(config->gradient_scale))
-        return CAIRN_STATUS_INVALID_ARGUMENT;
-    const cairn_lion_scalars scalars = {
-        .gradient_scale = (float)config->gradient_scale,
-        .beta1 = (float)config->beta1,
-        .beta1_rest = (float)(1 - config->beta1),
-        .beta2 = (float)config->beta2,
-        .beta2_rest = (float)(1 - config->beta2),
-        .learning_rate = (float)config->learning_rate,
-        .keep = (float)(1 - config->learning_rate * config->weight_decay),
-    };
+    if (!cairn_is_lion_config(config)) return CAIRN_STATUS_INVALID_ARGUMENT;
     const optimizer_call call = {.kernels = context->kernels->optimizer, .count = count,
-                                 .lion = scalars, .p = p, .g = g, .m = m};
+                                 .lion = cairn_lion_scalars_of(config), .p = p, .g = g, .m = m};
     cairn_parallel(context, cairn_tiles(count, GRAIN), lion_task, &call);
     return CAIRN_STATUS_OK;
 }

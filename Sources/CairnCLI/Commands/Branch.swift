@@ -60,7 +60,7 @@ struct Branch: Command {
             }
         }
         options.policy = try arguments.policy(SavePolicy())
-        (options.threads, options.isa) = try arguments.machine()
+        try arguments.machine().apply(to: &options)
         let job = try FineTuneJob(
             options, start: .branched(point, allowing: try arguments.allowed()))
         try RunDesk(arguments).run(job)

@@ -42,7 +42,7 @@ struct Continue: Command {
         try arguments.relocate(&options)
         options.settings = try Finetune.settings(arguments, over: options.settings)
         options.policy = try arguments.policy(SavePolicy())
-        (options.threads, options.isa) = try arguments.machine()
+        try arguments.machine().apply(to: &options)
         let job = try FineTuneJob(
             options,
             start: .continued(point, keepsOptimizer: arguments.has("--keep-optimizer")))

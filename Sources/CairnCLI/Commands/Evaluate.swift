@@ -18,6 +18,7 @@ struct Evaluate: Command {
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
+        Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document"),
     ]
 
@@ -59,13 +60,13 @@ struct Predictor {
     private let tokenBudget: Int
 
     init(_ arguments: Arguments) throws {
-        let (threads, isa) = try arguments.machine()
+        let machine = try arguments.machine()
         let precision = try arguments.choice("--precision", Precision.self)
         tokenBudget = try arguments.integer("--token-budget", atLeast: 1) ?? 2048
         let checkpoint = try HubAccess.model(arguments.positionals[0])
         inference = try Inference(
             checkpoint, base: try arguments.url("--base") ?? HubAccess.base(of: checkpoint),
-            context: try Context(isa: isa, threads: threads))
+            context: try machine.context())
         self.precision = precision ?? inference.checkpoint.precision
     }
 

@@ -129,7 +129,7 @@ struct Finetune: Command {
         } catch {
             throw arguments.usage("\(error)")
         }
-        (options.threads, options.isa) = try arguments.machine()
+        try arguments.machine().apply(to: &options)
         if [.regression, .causal].contains(options.problem),
             options.settings.monitor != .validationLoss
         {

@@ -24,14 +24,14 @@ struct Gate: Command {
     init(_ arguments: Arguments) throws { self.arguments = arguments }
 
     func run() throws {
-        let (threads, isa) = try arguments.machine()
+        let machine = try arguments.machine()
         let directory = URL(fileURLWithPath: arguments.positionals[0])
         do {
             let question = try FileHandle.standardInput.readToEnd() ?? Data()
             let (receipt, texts) = try ReceiptText.asked(question)
             let check = try ReceiptCheck(
                 directory, base: try HubAccess.base(of: directory), receipt: receipt,
-                texts: texts, context: try Context(isa: isa, threads: threads))
+                texts: texts, context: try machine.context())
             try JSONValue.object([
                 "passed": true, "rows": .integer(check.rows),
                 "largest_difference": .number(check.largestDifference),

@@ -32,11 +32,11 @@ struct Merge: Command {
     }
 
     func run() throws {
-        let (threads, isa) = try arguments.machine()
+        let machine = try arguments.machine()
         let checkpoint = try HubAccess.model(arguments.positionals[0])
         let merge = try ModelMerge(
             checkpoint, base: try arguments.url("--base") ?? HubAccess.base(of: checkpoint),
-            to: output, type: type, context: try Context(isa: isa, threads: threads))
+            to: output, type: type, context: try machine.context())
         Terminal.error("base: \(merge.base.path)")
         let report = try merge.run()
         let types = report.dtypes.sorted { $0.key < $1.key }.map { "\($1) in \($0)" }

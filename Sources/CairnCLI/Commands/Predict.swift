@@ -19,6 +19,7 @@ struct Predict: Command {
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
+        Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document with logits and probabilities"),
     ]
 

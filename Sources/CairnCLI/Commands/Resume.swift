@@ -24,7 +24,7 @@ struct Resume: Command {
             Flag(
                 "--allow", "KEYS",
                 "go on although these differ, commas between: data, eval-data, tokenizer, base, "
-                    + "numerics"),
+                    + "numerics, device"),
         ] + RunFlags.saving + RunFlags.running
 
     private let arguments: Arguments
@@ -43,7 +43,7 @@ struct Resume: Command {
         options.settings.epochs =
             try arguments.integer("--epochs", atLeast: 1) ?? options.settings.epochs
         options.policy = try arguments.policy(point.saved.policy)
-        (options.threads, options.isa) = try arguments.machine()
+        try arguments.machine().apply(to: &options)
         let job = try FineTuneJob(
             options, start: .resumed(point, allowing: try arguments.allowed()))
         if job.tuner.state.status.isFinal {
@@ -66,7 +66,7 @@ extension Arguments {
 
     /// The refusals that `--allow` overrides.
     func allowed() throws -> Set<String> {
-        let keys = ["data", "eval-data", "tokenizer", "base", "numerics"]
+        let keys = ["data", "eval-data", "tokenizer", "base", "numerics", "device"]
         let names = (string("--allow") ?? "").split(separator: ",").map {
             $0.trimmingCharacters(in: .whitespaces)
         }

@@ -24,6 +24,7 @@ struct Verify: Command {
         Flag("--eval-data", "FILE", "where the validation rows lie now"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
+        Machine.deviceFlag,
         Flag(switch: "--json", "print one JSON document"),
     ]
 
@@ -158,13 +159,13 @@ struct Verify: Command {
     }
 
     private func replay() throws -> (json: JSONValue, difference: Replay.Difference?) {
-        let (threads, isa) = try arguments.machine()
+        let machine = try arguments.machine()
         let replay = try Replay(
             run: path, from: try arguments.integer("--from", atLeast: 0) ?? 0,
             steps: try arguments.integer("--steps", atLeast: 1)
         ) { options in
             try arguments.relocate(&options)
-            (options.threads, options.isa) = (threads, isa)
+            machine.apply(to: &options)
         }
         Terminal.error(
             "replaying from \(replay.start.map { "\($0.name), step \($0.step)" } ?? "the beginning")"

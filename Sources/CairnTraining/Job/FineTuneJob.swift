@@ -83,7 +83,7 @@ public final class FineTuneJob {
         let tokenizer = try Tokenizer(
             contentsOf: options.model.appendingPathComponent("tokenizer.json"))
         let inputs = try InputDigests(options, base: base)
-        try Self.requireSame(inputs, start)
+        try Self.requireSame(inputs, start, options)
         let length = min(options.maximumLength, base.maximumLength)
         // A language model reads no pooled row, and keeps what its base says of padding.
         let pad =
@@ -122,7 +122,8 @@ public final class FineTuneJob {
         self.notes = notes
         test = sets.count > 2 ? sets[2] : nil
 
-        let context = try Context(isa: options.isa, threads: options.threads)
+        let context = try Context(
+            isa: options.isa, threads: options.threads, device: options.device)
         let model = try TaskModel(
             base, method: options.method, seed: options.settings.seed,
             parameters: Parameters(context: context))
@@ -158,7 +159,9 @@ public final class FineTuneJob {
     // MARK: Going on
 
     /// Refuses inputs that differ from those of the run that is to go on.
-    private static func requireSame(_ inputs: InputDigests, _ start: JobStart) throws {
+    private static func requireSame(
+        _ inputs: InputDigests, _ start: JobStart, _ options: FineTuneOptions
+    ) throws {
         let (point, allowed): (ResumableRun, Set<String>)
         switch start {
         case .fresh, .continued, .transformers: return
@@ -170,6 +173,11 @@ public final class FineTuneJob {
                 key: "numerics", what: "the numerics of this build",
                 expected: "version \(saved.numericsVersion)",
                 found: "version \(CairnVersion.numerics)")
+        }
+        if saved.engine != options.device.engine, !allowed.contains("device") {
+            throw TrainingError.changed(
+                key: "device", what: "the engine", expected: saved.engine,
+                found: options.device.engine)
         }
         guard let before = saved.inputs else { return }
         for key in inputs.differences(from: before) where !allowed.contains(key) {

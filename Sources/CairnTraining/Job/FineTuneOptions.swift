@@ -59,6 +59,8 @@ public struct FineTuneOptions: Sendable {
     public var threads = Context.defaultThreads
     /// The instruction set; the result does not depend on it.
     public var isa = ISA.best
+    /// What the run computes on.
+    public var device = Device.cpu
     /// The base's Hub id, for adapter_config.json and the model card.
     public var baseID: String?
 

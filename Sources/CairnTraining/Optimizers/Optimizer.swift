@@ -85,6 +85,7 @@ public final class Optimizer {
                 learningRate: learningRate * group.learningRateFactor, gradientScale: scale,
                 in: parameters.context)
         }
+        try parameters.context.finish()
         return norm
     }
 

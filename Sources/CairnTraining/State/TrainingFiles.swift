@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The `training/` folder of a checkpoint: what a resume needs and no other reader looks at.
 
+import CairnEngine
 import CairnFormats
 import CairnTensor
 import Foundation
@@ -46,6 +47,7 @@ enum TrainingFiles {
             "schema_version": JSONValue(schemaVersion),
             "cairn_version": .string(CairnVersion.string),
             "numerics_version": JSONValue(CairnVersion.numerics),
+            "engine": .string(description.options?.device.engine ?? Device.cpu.engine),
             "state_digest": .string(digest),
             "run": .object(snapshot.state.json()),
             "optimizer": [
@@ -68,6 +70,8 @@ public struct SavedRun: Sendable {
     public let stateDigest: String
     /// The version of the numerics that the run was begun with.
     public let numericsVersion: Int
+    /// Whose roundings the run has: cpu or cuda.
+    public let engine: String
     /// Where the run stands.
     public let state: RunState
     /// What the trajectory depends on.
@@ -104,6 +108,7 @@ public struct SavedRun: Sendable {
         }
         stateDigest = try reader.string("state_digest")
         numericsVersion = try reader.count("numerics_version")
+        engine = try reader.optional("engine") { try $0.string($1) } ?? Device.cpu.engine
         state = try RunState(try reader.reader("run"))
         settings = try FineTuneSettings(try reader.reader("settings"))
         policy = try SavePolicy(try reader.reader("save"))

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a command computes on: device, threads, instruction set.
+
+import Cairn
+
+/// The flags of a command that are the machine's and change no result of the CPU's engine.
+struct Machine: CustomStringConvertible {
+    static let deviceFlag = Flag(
+        "--device", "NAME", standard: "cpu", "cpu, cuda or cuda:N; cuda needs a build with it")
+
+    var threads: Int
+    var isa: ISA
+    var device: Device
+
+    func context() throws -> Context {
+        try Context(isa: isa, threads: threads, device: device)
+    }
+
+    /// Puts the machine in a job's options.
+    func apply(to options: inout FineTuneOptions) {
+        (options.threads, options.isa, options.device) = (threads, isa, device)
+    }
+
+    var description: String {
+        device == .cpu ? "\(isa.rawValue), \(threads) threads" : "\(device)"
+    }
+}
+
+extension Machine {
+    init(_ options: FineTuneOptions) {
+        self.init(threads: options.threads, isa: options.isa, device: options.device)
+    }
+}
+
+extension Arguments {
+    /// Device, threads and instruction set, for every command that computes.
+    func machine() throws -> Machine {
+        let most = Context.maximumThreads
+        let threads = try integer("--threads", atLeast: 1) ?? Context.defaultThreads
+        guard threads <= most else {
+            throw usage("--threads must be at most \(most), found '\(threads)'")
+        }
+        let name = string("--device") ?? "cpu"
+        guard let device = Device(name) else {
+            throw usage("--device must be cpu, cuda or cuda:N, found '\(name)'")
+        }
+        return Machine(
+            threads: threads, isa: try choice("--isa", ISA.self) ?? .best, device: device)
+    }
+}
