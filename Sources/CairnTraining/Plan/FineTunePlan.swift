@@ -6,14 +6,21 @@ import Foundation
 
 /// A plan: rows, memory, disk and time of a run that has not happened.
 public struct FineTunePlan: Sendable {
+    /// Names of the logits, by id.
     public let labels: [String]
     /// `train`, `validation`, and `test` where there is one.
     public let rows: [PlannedRows]
+    /// Passes over the training rows.
     public let epochs: Int
+    /// Optimizer steps of the whole run.
     public let steps: Int
+    /// The longest row in tokens; longer texts lose their ends.
     public let maximumLength: Int
+    /// Bytes of the run at its largest.
     public let memory: PlannedMemory
+    /// Bytes of its directory.
     public let disk: PlannedDisk
+    /// Its time, by what it is spent on.
     public let seconds: RunSeconds
     /// Real tokens per second of training steps.
     public let tokensPerSecond: Double
@@ -57,6 +64,7 @@ public struct FineTunePlan: Sendable {
     /// The part of the rows of that name.
     public subscript(name: String) -> PlannedRows? { rows.first { $0.name == name } }
 
+    /// The plan as a document.
     public var json: JSONValue {
         [
             "plan_version": JSONValue(Self.schemaVersion),

@@ -6,10 +6,13 @@ import Foundation
 
 /// Predicted and measured figures of one run.
 public struct PlanComparison: Sendable {
+    /// A figure as it was predicted and as it was measured.
     public struct Row: Sendable, Equatable {
         /// `peak_rss_bytes`, `disk_bytes`, and seconds by what they were spent on.
         public let key: String
+        /// What the plan said.
         public let predicted: Double
+        /// What the run took.
         public let measured: Double
 
         package init(key: String, predicted: Double, measured: Double) {
@@ -25,6 +28,7 @@ public struct PlanComparison: Sendable {
         }
     }
 
+    /// The figures that both have.
     public let rows: [Row]
     /// What makes the comparison less than it seems.
     public let notes: [String]
@@ -103,6 +107,7 @@ public struct PlanComparison: Sendable {
         }
     }
 
+    /// The comparison as a document.
     public var json: JSONValue {
         .object([
             "figures": .object(

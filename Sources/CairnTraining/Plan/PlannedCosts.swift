@@ -7,14 +7,18 @@ import CairnFormats
 public struct RunSeconds: Sendable, Equatable {
     /// Reading and checking model and rows.
     public internal(set) var preparing = 0.0
+    /// Training steps.
     public internal(set) var training = 0.0
+    /// Evaluations of the validation rows.
     public internal(set) var validation = 0.0
     /// Waiting for copies and for earlier saves. A plan counts the copies: the files are written
     /// beside the training.
     public internal(set) var saving = 0.0
+    /// The ledger.
     public internal(set) var recording = 0.0
     /// The best checkpoint on the test rows.
     public internal(set) var testing = 0.0
+    /// All of it.
     public internal(set) var total = 0.0
 
     var json: JSONValue {
@@ -57,6 +61,7 @@ public struct RunSeconds: Sendable, Equatable {
 
 /// Bytes of a run's directory.
 public struct PlannedDisk: Sendable, Equatable {
+    /// Bytes of one checkpoint.
     public let checkpoint: Int
     /// Checkpoints that stay when the run is over, at most: the best, and what the policy keeps.
     public let kept: Int
@@ -64,6 +69,7 @@ public struct PlannedDisk: Sendable, Equatable {
     public let final: Int
     /// At the worst moment, with a checkpoint in the making.
     public let peak: Int
+    /// Bytes that are free there.
     public let free: Int
 
     /// Bytes per step of the ledger, the table of the history and the event file, and of the report

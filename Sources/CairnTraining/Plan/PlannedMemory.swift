@@ -12,7 +12,9 @@ public struct PlannedMemory: Sendable, Equatable {
     public internal(set) var weights = 0
     /// What trains, and the base's vectors, in fp32.
     public internal(set) var parameters = 0
+    /// Gradients of what trains.
     public internal(set) var gradients = 0
+    /// The optimizer's slots.
     public internal(set) var optimizer = 0
     /// Activations of the largest micro-batch in training.
     public internal(set) var activations = 0

@@ -6,14 +6,18 @@ import CairnText
 
 /// How long rows are, in tokens.
 public struct LengthStatistics: Sendable, Equatable {
+    /// How many rows there are.
     public let rows: Int
+    /// The mean length.
     public let mean: Double
     /// The smallest length that at least half of the rows do not exceed.
     public let median: Int
     /// The smallest length that at least 95 of 100 rows do not exceed.
     public let p95: Int
+    /// The largest length.
     public let maximum: Int
 
+    /// The figures of lengths, in any order.
     public init(_ lengths: [Int]) {
         let sorted = lengths.sorted()
         rows = sorted.count
@@ -39,9 +43,11 @@ public struct LengthStatistics: Sendable, Equatable {
 public struct PlannedRows: Sendable, Equatable {
     /// `train`, `validation` or `test`.
     public let name: String
+    /// The file that they are from.
     public let file: String
     /// Of the whole rows, before any loses its end.
     public let lengths: LengthStatistics
+    /// How many lose their ends.
     public let truncatedRows: Int
     /// Tokens of one pass, after truncation.
     public let tokens: Int
