@@ -25,6 +25,7 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case sizeMismatch(file: String, size: String, parameters: Int)
     /// Labels other than those that were expected.
     case labelMismatch(file: String, expected: String, found: String)
+    /// A random start was asked for in a directory that holds weights.
     case weightsPassedOver(directory: String, found: String)
 
     public var description: String {
