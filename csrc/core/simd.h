@@ -24,10 +24,13 @@ enum { LANES = 16 };
 typedef float v16 __attribute__((ext_vector_type(16)));
 typedef int32_t v16i __attribute__((ext_vector_type(16)));
 typedef float v16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+typedef float v16_anywhere __attribute__((ext_vector_type(16), aligned(1)));
 
 CAIRN_INLINE v16 v16_set(float x) { return (v16)(x); }
 CAIRN_INLINE v16 v16_zero(void) { return (v16)(0.0f); }
 CAIRN_INLINE v16 v16_load(const float *p) { return *(const v16_unaligned *)p; }
+/// 64 bytes as they lie, as of bf16 numbers that may begin at any even address.
+CAIRN_INLINE v16 v16_load_bytes(const void *p) { return *(const v16_anywhere *)p; }
 CAIRN_INLINE void v16_store(float *p, v16 x) { *(v16_unaligned *)p = x; }
 
 /// The first `count` lanes from memory, the others 0. count < 16.

@@ -85,7 +85,7 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
             if (meets) {
                 for (size_t c = 0; c < NR; c++)
                     v16_store(lines + c * CHUNK,
-                              v16_load((const float *)(source->data + c * source->stride) + w));
+                              v16_load_bytes(source->data + c * source->stride + w * sizeof(float)));
                 near = (panel_source){kind, (const char *)lines, CHUNK * sizeof(float)};
                 near_first = w;
             }

@@ -36,7 +36,7 @@ CAIRN_INLINE v16 load_line(const void *data, const reading how, size_t index, si
     if (how.form == FORM_PAIRED) {
         if (how.dtype == CAIRN_DTYPE_BF16) {
             uint16_t words[2 * LANES] = {0};
-            if (count >= 2 * LANES) return v16_load((const float *)((const uint16_t *)data + index));
+            if (count >= 2 * LANES) return v16_load_bytes((const uint16_t *)data + index);
             memcpy(words, (const uint16_t *)data + index, count * sizeof(uint16_t));
             return v16_load((const float *)words);
         }

@@ -2,10 +2,11 @@
 /// 16 lines of 16 words become 16 columns.
 
 typedef float v4 __attribute__((ext_vector_type(4)));
-typedef float v4_unaligned __attribute__((ext_vector_type(4), aligned(4)));
+// A word may be two bf16 numbers, which begin at any even address.
+typedef float v4_anywhere __attribute__((ext_vector_type(4), aligned(1)));
 typedef float v8 __attribute__((ext_vector_type(8)));
 
-CAIRN_INLINE v4 load_four(const char *p) { return *(const v4_unaligned *)p; }
+CAIRN_INLINE v4 load_four(const char *p) { return *(const v4_anywhere *)p; }
 
 /// Four words of each of the lines c, c + 4, c + 8, c + 12.
 CAIRN_INLINE v16 load_fours(const char *lines, size_t stride, size_t c) {

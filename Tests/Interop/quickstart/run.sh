@@ -35,7 +35,12 @@ if [ ! -f /usr/share/wordnet/data.noun ]; then
     wordnet=$cache/wordnet
     if [ ! -f "$wordnet/usr/share/wordnet/data.noun" ]; then
         mkdir -p "$wordnet"
-        (cd "$wordnet" && apt-get download -qq wordnet-base && dpkg-deb -x wordnet-base_*.deb .)
+        (
+            cd "$wordnet"
+            apt-get download -qq wordnet-base 2>/dev/null ||
+                { apt-get update -qq && apt-get download -qq wordnet-base; }
+            dpkg-deb -x wordnet-base_*.deb .
+        )
     fi
 fi
 

@@ -66,7 +66,7 @@ run_program() {
     local label=$1 log=$2 code=0 line
     shift 2
     timeout "${TEST_SECONDS:-900}" "$@" >"$log" 2>&1 || code=$?
-    line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -1)
+    line=$(grep -aE "^[0-9]+ passed, [0-9]+ failed" "$log" | tail -1 || true)
     if [ "$code" -eq 0 ] && [ -z "$line" ]; then
         code=65
         line='no closing line "N passed, N failed"'
