@@ -14,9 +14,6 @@ public enum NPZWriter {
         _ tensors: [String: Tensor], method: ZipEntry.Method = .stored,
         to sink: inout some ByteSink
     ) throws(FormatError) {
-        if method == .stored {
-            try sink.reserve(tensors.values.reduce(0) { $0 + $1.byteCount })
-        }
         var zip = ZipWriter()
         for (name, tensor) in tensors.sorted(by: { $0.key.utf8Precedes($1.key) }) {
             let header = try NPYWriter.header(of: tensor, entry: "tensor '\(name)'")
