@@ -134,25 +134,9 @@ struct ModelCard {
                 id2label={\(names)}, pad_token_id=\(description.padTokenID.map { "\($0)" } ?? "None"))
             model = PeftModel.from_pretrained(base, path)
             """
-        return """
-
-            ## Use
-
-            ```python
-            import torch
-            \(adapter == nil ? "" : "from peft import PeftModel\n")\
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-            path = "."  # this directory, or its name on the Hub
-            \(load)
-            tokenizer = AutoTokenizer.from_pretrained(path)
-            inputs = tokenizer("A text to classify.", truncation=True, \
-            max_length=\(description.maximumLength), return_tensors="pt")
-            with torch.no_grad():
-                print(model.eval()(**inputs).logits)
-            ```
-
-            """
+        return use(
+            autoClass: "AutoModelForSequenceClassification", load, text: "A text to classify.",
+            result: "model.eval()(**inputs).logits")
     }
 
     /// How a language model is loaded and asked how likely it finds a text.
@@ -164,25 +148,32 @@ struct ModelCard {
             base = AutoModelForCausalLM.from_pretrained(\(Self.python(baseID ?? "PATH/TO/THE/BASE")))
             model = PeftModel.from_pretrained(base, path)
             """
-        return """
+        return use(
+            autoClass: "AutoModelForCausalLM", load, text: "A text to judge.",
+            result: #"model.eval()(**inputs, labels=inputs["input_ids"]).loss.exp()"#)
+    }
 
-            ## Use
+    /// A Python program that loads the model by `load` and prints `result` for a text.
+    private func use(autoClass: String, _ load: String, text: String, result: String) -> String {
+        """
 
-            ```python
-            import torch
-            \(adapter == nil ? "" : "from peft import PeftModel\n")\
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+        ## Use
 
-            path = "."  # this directory, or its name on the Hub
-            \(load)
-            tokenizer = AutoTokenizer.from_pretrained(path)
-            inputs = tokenizer("A text to judge.", truncation=True, \
-            max_length=\(description.maximumLength), return_tensors="pt")
-            with torch.no_grad():
-                print(model.eval()(**inputs, labels=inputs["input_ids"]).loss.exp())
-            ```
+        ```python
+        import torch
+        \(adapter == nil ? "" : "from peft import PeftModel\n")\
+        from transformers import \(autoClass), AutoTokenizer
 
-            """
+        path = "."  # this directory, or its name on the Hub
+        \(load)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        inputs = tokenizer("\(text)", truncation=True, max_length=\(description.maximumLength), \
+        return_tensors="pt")
+        with torch.no_grad():
+            print(\(result))
+        ```
+
+        """
     }
 
     /// A Python string literal.

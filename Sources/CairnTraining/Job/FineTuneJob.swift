@@ -8,29 +8,6 @@ import CairnModels
 import CairnText
 import Foundation
 
-/// What a job begins with.
-public enum JobStart: Sendable {
-    /// The base's weights and a fresh head.
-    case fresh
-    /// The same run, at the place where a checkpoint has it; refusals of these keys are overridden.
-    case resumed(ResumableRun, allowing: Set<String> = [])
-    /// A new run with a checkpoint's weights, and with its optimizer's slots where these are kept.
-    case continued(ResumableRun, keepsOptimizer: Bool)
-    /// A new run that is another one's up to a checkpoint and goes on under other settings.
-    case branched(ResumableRun, allowing: Set<String> = [])
-
-    /// A run of transformers' Trainer, from one of its checkpoints on; the order of the rows is this
-    /// run's own.
-    case transformers(TransformersCheckpoint)
-
-    var point: ResumableRun? {
-        switch self {
-        case .fresh, .transformers: nil
-        case .resumed(let point, _), .continued(let point, _), .branched(let point, _): point
-        }
-    }
-}
-
 /// A fine-tuning job whose inputs have been read and found good.
 public final class FineTuneJob {
     /// What was asked for.
@@ -83,7 +60,7 @@ public final class FineTuneJob {
         let tokenizer = try Tokenizer(
             contentsOf: options.model.appendingPathComponent("tokenizer.json"))
         let inputs = try InputDigests(options, base: base)
-        try Self.requireSame(inputs, start, options)
+        try start.requireSame(inputs, options)
         let length = min(options.maximumLength, base.maximumLength)
         // A language model reads no pooled row, and keeps what its base says of padding.
         let pad =
@@ -127,7 +104,7 @@ public final class FineTuneJob {
         let model = try TaskModel(
             base, method: options.method, seed: options.settings.seed,
             parameters: Parameters(context: context))
-        let runID = Self.runID(start)
+        let runID = start.chosenRunID()
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
             settings: options.settings, policy: options.policy, runID: runID)
@@ -144,86 +121,11 @@ public final class FineTuneJob {
                 tuner.receiptRows, of: parts.validation, sets[1])
         }
         self.description = description
-        try Self.apply(start, to: tuner, options)
+        try start.apply(to: tuner, options)
         if case .transformers(let checkpoint) = start {
             self.notes += checkpoint.notCarried + tuner.differences(from: checkpoint)
         }
         preparingSeconds = (ContinuousClock.now - begin).inSeconds
-    }
-
-    private static func runID(_ start: JobStart) -> String {
-        if case .resumed(let point, _) = start { return point.saved.state.runID }
-        return UUID().uuidString.lowercased()
-    }
-
-    // MARK: Going on
-
-    /// Refuses inputs that differ from those of the run that is to go on.
-    private static func requireSame(
-        _ inputs: InputDigests, _ start: JobStart, _ options: FineTuneOptions
-    ) throws {
-        let (point, allowed): (ResumableRun, Set<String>)
-        switch start {
-        case .fresh, .continued, .transformers: return
-        case .resumed(let a, let b), .branched(let a, let b): (point, allowed) = (a, b)
-        }
-        let saved = point.saved
-        if saved.numericsVersion != CairnVersion.numerics, !allowed.contains("numerics") {
-            throw TrainingError.changed(
-                key: "numerics", what: "the numerics of this build",
-                expected: "version \(saved.numericsVersion)",
-                found: "version \(CairnVersion.numerics)")
-        }
-        if saved.engine != options.device.engine, !allowed.contains("device") {
-            throw TrainingError.changed(
-                key: "device", what: "the engine", expected: saved.engine,
-                found: options.device.engine)
-        }
-        guard let before = saved.inputs else { return }
-        for key in inputs.differences(from: before) where !allowed.contains(key) {
-            throw TrainingError.changed(
-                key: key, what: "the input '\(key)'",
-                expected: before.values[key].map { "SHA-256 \($0)" } ?? "none",
-                found: inputs.values[key].map { "SHA-256 \($0)" } ?? "none")
-        }
-    }
-
-    /// Puts the parts of a checkpoint that the start asks for in place.
-    private static func apply(
-        _ start: JobStart, to tuner: FineTuner, _ options: FineTuneOptions
-    ) throws {
-        if case .transformers(let checkpoint) = start {
-            return try tuner.restore(checkpoint)
-        }
-        guard let point = start.point else { return }
-        let parameters = tuner.model.parameters
-        var state = point.saved.state
-        switch start {
-        case .fresh, .transformers: break
-        case .resumed(_, let allowed):
-            try point.apply(to: parameters, tuner.optimizer)
-            if options.settings.json() != point.saved.settings.json() {
-                state.amendments.append(
-                    Amendment(step: state.step, settings: point.saved.settings))
-            }
-            state.allowed += allowed.subtracting(state.allowed).sorted()
-        case .branched(_, let allowed):
-            try point.apply(to: parameters, tuner.optimizer)
-            state.parent = point.parent(.branched)
-            state.runID = tuner.state.runID
-            state.ledger = LedgerPosition(
-                lines: state.step, bytes: 0, head: state.ledger.head)
-            state.allowed = allowed.sorted()
-        case .continued(_, let keepsOptimizer):
-            try point.apply(to: parameters, keepsOptimizer ? tuner.optimizer : nil)
-            state = RunState(runID: tuner.state.runID)
-            state.parent = point.parent(.continued)
-        }
-        // A target that was raised, or a patience that was lengthened, gives an ended run more to do.
-        if state.status.isFinal, options.settings.json() != point.saved.settings.json() {
-            state.status = .interrupted
-        }
-        tuner.restore(state)
     }
 
     // MARK: Running
@@ -366,38 +268,6 @@ public final class FineTuneJob {
         return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
-    /// Refuses a run whose checkpoints would not fit on the disk.
-    private func requireSpace() throws {
-        let most = options.policy.mostCheckpoints(
-            epochs: options.settings.epochs, steps: tuner.schedule.totalSteps)
-        let (needed, overflow) = checkpointBytes.multipliedReportingOverflow(by: most)
-        let free = try Volume.freeBytes(at: options.output)
-        guard !overflow, needed <= free else {
-            throw TrainingError.noSpace(
-                path: options.output.path, needed: overflow ? .max : needed, free: free)
-        }
-    }
-
-    /// The size of a checkpoint to within some thousand bytes: the weights in each of their files,
-    /// the optimizer's slots, the tokenizer.
-    var checkpointBytes: Int {
-        let parameters = tuner.model.parameters
-        let numbers = parameters.trainableNames.reduce(0) {
-            $0 + parameters.dimensions(of: $1).reduce(1, *)
-        }
-        let copies = tuner.model.adapter == nil ? 2 : 3
-        let slots = tuner.optimizer.groups.map(\.rule.slotNames.count).max() ?? 0
-        let tokenizer = CheckpointWriter.tokenizerFiles.reduce(0) { sum, name in
-            let file = options.model.appendingPathComponent(name).path
-            let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
-            return sum + (size ?? 0)
-        }
-        // A tensor's line in a header; a logged step in trainer_state.json; the other documents.
-        let headers = parameters.trainableNames.count * (copies + slots) * 150
-        let log = min(tuner.schedule.totalSteps, 1000) * 200
-        return numbers * 4 * (copies + slots) + tokenizer + headers + log + 16384
-    }
-
     /// The best checkpoint on the test rows, which the report of the run then shows too; nil when there are none or nothing was saved.
     public func evaluateTest() throws -> Evaluation? {
         let best = options.output.appendingPathComponent("best")
@@ -418,63 +288,5 @@ public final class FineTuneJob {
         measured.seconds.testing = seconds
         writeMeasured { _ in }
         return evaluation
-    }
-
-    // MARK: Checks
-
-    /// Refuses an output that cannot be made, before anything is read or written.
-    private static func requireWritable(_ output: URL) throws {
-        var isDirectory: ObjCBool = false
-        var place = output.standardizedFileURL
-        if FileManager.default.fileExists(atPath: place.path, isDirectory: &isDirectory),
-            !isDirectory.boolValue
-        {
-            throw TrainingError.unwritable(
-                path: output.path, reason: "expected a directory, found a file")
-        }
-        while !FileManager.default.fileExists(atPath: place.path, isDirectory: &isDirectory) {
-            place.deleteLastPathComponent()
-        }
-        guard isDirectory.boolValue else {
-            throw TrainingError.unwritable(
-                path: output.path, reason: "'\(place.path)' is a file, not a directory")
-        }
-        guard FileManager.default.isWritableFile(atPath: place.path) else {
-            throw TrainingError.unwritable(
-                path: output.path, reason: "no permission to write in '\(place.path)'")
-        }
-    }
-
-    private static func notes(
-        _ train: Corpus, _ base: BaseModel, _ options: FineTuneOptions, _ length: Int
-    ) -> [String] {
-        var notes: [String] = []
-        let report = CorpusReport(train)
-        if report.superfluousRows > 0 {
-            notes.append(
-                "\(train.file): \(report.superfluousRows) training rows repeat another row")
-        }
-        if let first = report.conflicts.first {
-            notes.append(
-                "\(train.file): \(report.conflicts.count) texts carry two labels, first on lines "
-                    + first.lines.map(String.init).joined(separator: ", "))
-        }
-        if length < options.maximumLength {
-            notes.append(
-                "the model has positions for \(length) tokens, fewer than --max-length "
-                    + "\(options.maximumLength)")
-        }
-        return notes
-    }
-
-    /// What of the model starts where; nil when all of it is the base's.
-    private static func startNote(_ base: BaseModel) -> String? {
-        guard base.isPretrained else { return "every weight starts from the seed, as asked" }
-        let heads = base.model.parameters.filter(\.isHead).map(\.name)
-        guard !heads.isEmpty else { return nil }
-        let kept = heads.filter(base.headTensors.contains)
-        return kept.isEmpty
-            ? "the head (\(heads.joined(separator: ", "))) starts fresh from the seed"
-            : "the head starts from the base's own \(kept.joined(separator: ", "))"
     }
 }

@@ -56,10 +56,12 @@ mean_backward(size_t count, size_t width, const uint32_t *offsets, const float *
     }
 }
 
-bool are_offsets(size_t sequences, const uint32_t *offsets) {
+/// Whether offsets ascend from 0, and rows and sequences of so many columns can be counted.
+bool are_offsets(size_t sequences, const uint32_t *offsets, size_t width) {
     bool valid = offsets[0] == 0;
     for (size_t i = 0; i < sequences; i++) valid = valid && offsets[i] <= offsets[i + 1];
-    return valid;
+    return valid && !multiply_overflows(sequences, width)
+           && !multiply_overflows(offsets[sequences], width);
 }
 
 }  // namespace kernels
@@ -88,9 +90,7 @@ cairn_status gather_rows_on_device(cairn_context *context, size_t count, size_t 
 
 cairn_status mean_rows_forward_on_device(cairn_context *context, size_t sequences, size_t width,
                                          const uint32_t *offsets, const float *x, float *y) {
-    if (!are_offsets(sequences, offsets) || multiply_overflows(sequences, width)
-        || multiply_overflows(offsets[sequences], width))
-        return CAIRN_STATUS_INVALID_ARGUMENT;
+    if (!are_offsets(sequences, offsets, width)) return CAIRN_STATUS_INVALID_ARGUMENT;
     if (sequences * width == 0) return CAIRN_STATUS_OK;
     const uint32_t *places = upload(context, offsets, sequences + 1);
     if (!places) return context->failed;
@@ -101,9 +101,7 @@ cairn_status mean_rows_forward_on_device(cairn_context *context, size_t sequence
 
 cairn_status mean_rows_backward_on_device(cairn_context *context, size_t sequences, size_t width,
                                           const uint32_t *offsets, const float *dy, float *dx) {
-    if (!are_offsets(sequences, offsets) || multiply_overflows(sequences, width)
-        || multiply_overflows(offsets[sequences], width))
-        return CAIRN_STATUS_INVALID_ARGUMENT;
+    if (!are_offsets(sequences, offsets, width)) return CAIRN_STATUS_INVALID_ARGUMENT;
     if (sequences * width == 0) return CAIRN_STATUS_OK;
     const uint32_t *places = upload(context, offsets, sequences + 1);
     if (!places) return context->failed;
