@@ -70,13 +70,8 @@ struct FilesBench {
         }
         var (own, theirs) = (Samples(), Samples())
         for _ in 0..<Samples.count {
-            // What one left to be written must not slow the other down.
-            sync()
             own.add(try Samples.sample(repeats) { try subject.run(work) })
-            if rival != nil, let peer {
-                sync()
-                theirs.add(try peer.sample())
-            }
+            if rival != nil, let peer { theirs.add(try peer.sample()) }
         }
         let rate = { (seconds: Double) in Double(subject.byteCount) / seconds * 1e-9 }
         var row: JSONObject = [
