@@ -14,13 +14,20 @@ public enum NPZWriter {
         _ tensors: [String: Tensor], method: ZipEntry.Method = .stored,
         to sink: inout some ByteSink
     ) throws(FormatError) {
-        var zip = ZipWriter()
+        var entries: [(name: String, header: Data, tensor: Tensor)] = []
         for (name, tensor) in tensors.sorted(by: { $0.key.utf8Precedes($1.key) }) {
             let header = try NPYWriter.header(of: tensor, entry: "tensor '\(name)'")
+            entries.append((name, header, tensor))
+        }
+        let checksums = ChecksumsAhead(entries.map { ($0.header, $0.tensor) })
+        var zip = ZipWriter()
+        for (name, header, tensor) in entries {
             let result = header.withUnsafeBytes { head in
                 tensor.withBytes { data in
                     Result { () throws(FormatError) in
-                        try zip.add(name + NPZFile.suffix, [head, data], method: method, to: &sink)
+                        try zip.add(
+                            name + NPZFile.suffix, [head, data], method: method,
+                            checksum: checksums.next(), to: &sink)
                     }
                 }
             }

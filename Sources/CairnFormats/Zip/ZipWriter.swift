@@ -33,13 +33,21 @@ public struct ZipWriter {
         _ name: String, _ pieces: [UnsafeRawBufferPointer], method: ZipEntry.Method = .stored,
         to sink: inout some ByteSink
     ) throws(FormatError) {
-        try checkName(name)
-        let byteCount = UInt64(pieces.reduce(0) { $0 + $1.count })
         var checksum = CRC32()
         for piece in pieces { checksum.update(piece) }
+        try add(name, pieces, method: method, checksum: checksum.value, to: &sink)
+    }
+
+    /// Writes an entry whose checksum, the CRC-32 of all `pieces`, is known already.
+    package mutating func add(
+        _ name: String, _ pieces: [UnsafeRawBufferPointer], method: ZipEntry.Method,
+        checksum: UInt32, to sink: inout some ByteSink
+    ) throws(FormatError) {
+        try checkName(name)
+        let byteCount = UInt64(pieces.reduce(0) { $0 + $1.count })
         var entry = NewEntry(
             name: name, method: method, offset: offset,
-            sizes: ZipSizes(unpacked: byteCount, packed: byteCount, crc32: checksum.value))
+            sizes: ZipSizes(unpacked: byteCount, packed: byteCount, crc32: checksum))
         try write(entry.localHeader(), to: &sink)
         switch method {
         case .stored:
@@ -49,7 +57,7 @@ public struct ZipWriter {
             let packed = try Deflater.deflate(pieces, name: name, to: &sink)
             offset += packed
             entry.sizes = ZipSizes(
-                unpacked: byteCount, packed: packed, crc32: checksum.value)
+                unpacked: byteCount, packed: packed, crc32: checksum)
             try write(entry.descriptor(), to: &sink)
         }
         directory.append(entry.record())
