@@ -116,7 +116,9 @@ let package = Package(
         .testTarget(
             name: "CairnTrainingTests", dependencies: ["CairnTraining", "Cairn", "TestSupport"]),
         .testTarget(name: "LayoutTests"),
-        .testTarget(name: "EndToEndTests", dependencies: ["Cairn", "CairnCLI", "TestSupport"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Cairn", "CairnCLI", "CairnBench", "TestSupport"]),
     ] + cudaTargets,
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11,

@@ -6,7 +6,7 @@ import Foundation
 
 /// What to measure, and on what.
 struct BenchOptions {
-    enum Subject: String, CaseIterable { case kernels, step, files }
+    enum Subject: String, CaseIterable { case kernels, step, files, growth, compare }
 
     /// The benchmark was called wrongly; exit code 2.
     struct Wrong: Error {
@@ -16,13 +16,18 @@ struct BenchOptions {
 
     static let usage = """
         usage: cairn-bench kernels [--peer PYTHON] [--threads N] [--isa NAME] [--json] [--quick]
+                                   [--compare RUN]
                cairn-bench step --model DIR [--profile] [--threads N] [--isa NAME] [--json]
-                                [--quick]
-               cairn-bench files [--peer PYTHON] [--json] [--quick]
+                                [--quick] [--compare RUN]
+               cairn-bench files [--peer PYTHON] [--json] [--quick] [--compare RUN]
+               cairn-bench growth [--threads N] [--isa NAME] [--json] [--quick] [--compare RUN]
+               cairn-bench compare RUN RUN [--json]
           --peer   a Python with torch and numpy, for files with safetensors and numpy, timed in
                    turns with Cairn on the same sizes
           --profile  prints the share of time and of the roof by kind of operation
           --quick  checks results on the smaller shapes and prints no times
+          --compare  names the rows that are slower than those of RUN, a document of --json, as in
+                   Benchmarks/Baselines; exit code 1 where there are any
         """
 
     let subject: Subject
@@ -33,10 +38,13 @@ struct BenchOptions {
     private(set) var printsJSON = false
     private(set) var isQuick = false
     private(set) var profiles = false
+    /// The runs to compare: with `compare` two, else one at most.
+    private(set) var kept: [URL] = []
 
     init(_ arguments: [String]) throws {
         guard let first = arguments.first, let subject = Subject(rawValue: first) else {
-            throw Wrong("expected kernels, step or files, found \(arguments.first ?? "nothing")")
+            let names = Subject.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Wrong("expected one of \(names), found '\(arguments.first ?? "")'")
         }
         self.subject = subject
         var rest = arguments.dropFirst()
@@ -47,27 +55,34 @@ struct BenchOptions {
             }
             switch flag {
             case "--json": printsJSON = true
-            case "--quick": isQuick = true
+            case "--quick" where subject != .compare: isQuick = true
+            case "--compare" where subject != .compare:
+                kept = [URL(fileURLWithPath: try value())]
             case "--profile" where subject == .step: profiles = true
             case "--model" where subject == .step: model = URL(fileURLWithPath: try value())
-            case "--peer" where subject != .step: peer = try value()
-            case "--threads":
+            case "--peer" where [.kernels, .files].contains(subject): peer = try value()
+            case "--threads" where subject != .compare:
                 let text = try value()
                 guard let number = Int(text), (1...Context.maximumThreads).contains(number) else {
                     throw Wrong(
                         "--threads must be 1 to \(Context.maximumThreads), found '\(text)'")
                 }
                 threads = number
-            case "--isa":
+            case "--isa" where subject != .compare:
                 let text = try value()
                 guard let isa = ISA(rawValue: text) else {
                     let names = ISA.allCases.map(\.rawValue).joined(separator: ", ")
                     throw Wrong("--isa must be one of \(names), found '\(text)'")
                 }
                 self.isa = isa
+            case _ where subject == .compare && !flag.hasPrefix("-"):
+                kept.append(URL(fileURLWithPath: flag))
             default: throw Wrong("'\(flag)' is no flag of \(subject.rawValue)")
             }
         }
         if subject == .step, model == nil { throw Wrong("--model is missing") }
+        if subject == .compare, kept.count != 2 {
+            throw Wrong("compare needs two runs, found \(kept.count)")
+        }
     }
 }

@@ -37,11 +37,16 @@ final class Report {
         if let commit = Machine.commit { fact("commit", .string(commit)) }
     }
 
+    /// Everything so far as one document.
+    var document: JSONValue {
+        var document = facts
+        document["rows"] = .array(rows)
+        return .object(document)
+    }
+
     func finish() throws {
         guard printsJSON else { return }
-        facts["rows"] = .array(rows)
-        FileHandle.standardOutput.write(
-            try JSONValue.object(facts).serialized() + Data("\n".utf8))
+        FileHandle.standardOutput.write(try document.serialized() + Data("\n".utf8))
     }
 
     static func padded(_ text: String, _ width: Int) -> String {

@@ -12,7 +12,6 @@ struct StepBench {
     /// Rows of a step, of so many tokens each.
     private static let rows = 16
     private static let lengths = 16...128
-    static let tokenBudget = 2048
     private static let labels = 4
 
     init(_ options: BenchOptions, _ report: Report) {
@@ -34,7 +33,7 @@ struct StepBench {
             "parameters", JSONValue(base.parameterCount), text: "\(base.parameterCount)")
         let data = rows(base)
         for precision in [Precision.fp32, .bf16] {
-            let subject = try Subject(
+            let subject = try StepCase(
                 base, data, precision, Context(isa: options.isa, threads: options.threads))
             try check(subject, base, data, precision)
             if options.profiles {
@@ -81,10 +80,10 @@ struct StepBench {
     }
 
     private func check(
-        _ subject: Subject, _ base: BaseModel, _ data: DataSet, _ precision: Precision
+        _ subject: StepCase, _ base: BaseModel, _ data: DataSet, _ precision: Precision
     ) throws {
         let isa = definition(base, data)
-        let other = try Subject(base, data, precision, Context(isa: isa, threads: 1))
+        let other = try StepCase(base, data, precision, Context(isa: isa, threads: 1))
         for step in 0..<Self.checkedSteps {
             let (found, expected) = (try subject.step(), try other.step())
             guard found.bitPattern == expected.bitPattern, found.isFinite else {
@@ -100,7 +99,7 @@ struct StepBench {
     /// Every call of the step is taken so many times, the least of its times counts.
     private static let profiledSteps = 9
 
-    private func profile(_ subject: Subject, _ precision: Precision) throws {
+    private func profile(_ subject: StepCase, _ precision: Precision) throws {
         let roof = Roof(threads: options.threads)
         var profile = StepProfile()
         for _ in 0..<(options.isQuick ? 1 : Self.profiledSteps) {
@@ -114,7 +113,7 @@ struct StepBench {
         profile.print(precision, roof, to: report)
     }
 
-    private func time(_ subject: Subject, _ precision: Precision) throws {
+    private func time(_ subject: StepCase, _ precision: Precision) throws {
         var samples = Samples()
         for _ in 0..<Samples.count {
             samples.add(try Samples.time { _ = try subject.step() })
@@ -136,71 +135,5 @@ struct StepBench {
                 samples.median * 1e3, samples.spread * 100, speed,
                 Double(subject.activationBytes) * 1e-6, Double(subject.gradientBytes) * 1e-6,
                 Double(peak) * 1e-6))
-    }
-}
-
-/// A model that trains on one and the same step.
-private final class Subject {
-    private let program: Program
-    private let optimizer: Optimizer
-    private let batches: [Batch]
-    let tokens: Int
-    let activationBytes: Int
-
-    /// Small enough that the loss stays finite for as many steps as are timed.
-    private static let learningRate = 1e-4
-
-    init(
-        _ base: BaseModel, _ data: DataSet, _ precision: Precision, _ context: Context
-    ) throws {
-        let model = try TaskModel(
-            base, method: .lora(AdapterConfiguration()), seed: 1,
-            parameters: Parameters(context: context))
-        let (graph, logits) = model.recorded(isTraining: true)
-        let loss = Loss.crossEntropy(weights: nil, labelSmoothing: 0, ignoreIndex: -100)
-        program = try Program(
-            graph, outputs: [logits], loss: (loss, logits), differentiates: true,
-            parameters: model.parameters, precision: precision)
-        optimizer = try Optimizer(parameters: model.parameters)
-        let step = StepRows(
-            rows: Array(0..<data.count), lengths: data.ids.map(\.count),
-            tokenBudget: StepBench.tokenBudget)
-        let pooling = base.configuration.family.isEncoder ? Pooling.first : .last(padTokenID: nil)
-        let scale = data.lossScale(rows: step.rows, classWeights: nil)
-        batches = step.microBatches.map {
-            data.batch(step, $0, pooling: pooling, number: 0, lossScale: scale)
-        }
-        tokens = data.tokenCount
-        activationBytes = batches.map { [program] in program.bytes(for: Capacity(of: $0)) }.max()!
-    }
-
-    var gradientBytes: Int { program.gradientBytes }
-
-    /// One optimizer step; returns the mean loss before it.
-    func step() throws -> Float {
-        program.zeroGradients()
-        var losses: [Float] = []
-        for batch in batches { losses += try program.run(batch).losses }
-        try optimizer.update(gradientsOf: program, learningRate: Self.learningRate, clip: 1)
-        return losses.reduce(0, +) / Float(losses.count)
-    }
-
-    /// The same step, every operation of it timed.
-    func step(into profile: inout StepProfile) throws {
-        profile.add("clear gradients", seconds: Samples.time { program.zeroGradients() })
-        let costs = batches.map(program.costs)
-        defer { program.observer = nil }
-        for (index, batch) in batches.enumerated() {
-            var observations: [Observation] = []
-            program.observer = { observations.append($0) }
-            let whole = try Samples.time { _ = try program.run(batch) }
-            profile.add(observations, costs[index], batch: index)
-            let inside = observations.reduce(0) { $0 + $1.seconds }
-            profile.add("between operations", seconds: max(0, whole - inside), batch: index)
-        }
-        let update = try Samples.time {
-            try optimizer.update(gradientsOf: program, learningRate: Self.learningRate, clip: 1)
-        }
-        profile.add("optimizer", seconds: update)
     }
 }

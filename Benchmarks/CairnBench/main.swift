@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// `cairn-bench`: how fast kernels, a training step and files are, checked before they are timed.
+/// `cairn-bench`: how fast kernels, a training step and files are and how their cost grows, each
+/// checked before it is timed.
 
 import Cairn
 import Foundation
@@ -7,7 +8,7 @@ import Foundation
 do {
     let options = try BenchOptions(Array(CommandLine.arguments.dropFirst()))
     #if DEBUG
-        guard options.isQuick else {
+        guard options.isQuick || options.subject == .compare else {
             throw BenchOptions.Wrong(
                 "times of a debug build mean nothing; run: swift run -c release cairn-bench "
                     + options.subject.rawValue)
@@ -18,8 +19,19 @@ do {
     case .kernels: try KernelBench(options, report).run()
     case .step: try StepBench(options, report).run()
     case .files: try FilesBench(options, report).run()
+    case .growth: try GrowthBench(options, report).run()
+    case .compare: break
+    }
+    var isSlower = false
+    if let first = options.kept.first {
+        let second = try options.kept.dropFirst().first.map { try JSONValue.parse(contentsOf: $0) }
+        let comparison = try Comparison(
+            JSONValue.parse(contentsOf: first), second ?? report.document)
+        comparison.print(to: report)
+        isSlower = !comparison.slower.isEmpty
     }
     try report.finish()
+    if isSlower { exit(1) }
 } catch let wrong as BenchOptions.Wrong {
     FileHandle.standardError.write(Data("cairn-bench: \(wrong.sentence)\n".utf8))
     FileHandle.standardError.write(Data((BenchOptions.usage + "\n").utf8))

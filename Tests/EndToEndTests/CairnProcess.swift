@@ -54,11 +54,14 @@ enum CairnProcess {
 
     /// A process that is ready to start, with both outputs as pipes.
     static func prepared(
-        _ arguments: [String], in directory: URL, environment: [String: String] = [:]
+        _ arguments: [String], in directory: URL, environment: [String: String] = [:],
+        program: String = "cairn"
     ) throws -> Process {
         guard let executable else { throw NotFound() }
         let process = Process()
-        process.executableURL = executable
+        process.executableURL =
+            program == "cairn"
+            ? executable : executable.deletingLastPathComponent().appendingPathComponent(program)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment
             .merging(environment) { _, own in own }
@@ -67,13 +70,15 @@ enum CairnProcess {
         return process
     }
 
-    /// Runs `cairn` with the arguments until it ends.
+    /// Runs `cairn`, or another program beside it, with the arguments until it ends.
     ///
     /// The outputs go through files: a pipe that nobody empties would stop the process.
     static func run(
-        _ arguments: [String], in directory: URL, environment: [String: String] = [:]
+        _ arguments: [String], in directory: URL, environment: [String: String] = [:],
+        program: String = "cairn"
     ) throws -> ProcessResult {
-        let process = try prepared(arguments, in: directory, environment: environment)
+        let process = try prepared(
+            arguments, in: directory, environment: environment, program: program)
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("cairn-output-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
