@@ -49,6 +49,7 @@ struct Flag: Sendable {
     private static let words: [String: [String]] = [
         "--class-weights": ClassWeights.allCases.map(\.rawValue),
         "--decay-scope": DecayScope.allCases.map(\.rawValue),
+        "--ending": ["any"] + Drill.Ending.allCases.map(\.rawValue),
         "--dtype": MergeType.allCases.map(\.rawValue),
         "--format": TensorFormat.allCases.map(\.rawValue),
         "--isa": ISA.allCases.map(\.rawValue), "--method": ["lora", "full"],

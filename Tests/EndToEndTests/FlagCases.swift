@@ -200,7 +200,7 @@ extension FlagCase {
         // The child refuses its flags; the drill says that its run failed.
         let failed = "the undisturbed run failed"
         return [
-            FlagCase(base, "--kills", "0"),
+            FlagCase(base, "--kills", "0"), FlagCase(base, "--ending", "flood"),
             FlagCase(["drill"], "--model", "model"), FlagCase(["drill"], "--data", "train.jsonl"),
             FlagCase(base, "--output", "drilled", look: .names(".")),
             FlagCase(base, "--epochs", "0", says: failed),

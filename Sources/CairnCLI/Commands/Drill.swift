@@ -13,6 +13,9 @@ struct Drill: Command {
     static let rules: [FlagRule] = [.together("--model", "--data")]
     static let flags = [
         Flag("--kills", "N", standard: "12", "how many times the run is ended from outside"),
+        Flag(
+            "--ending", "KIND", standard: "any",
+            "kill (SIGKILL), terminate (SIGTERM), full (a full disk), or any of them by chance"),
         Flag("--model", "DIR", "the base; the tiny one that ships with Cairn"),
         Flag("--data", "FILE", "labelled rows; the ones that ship with Cairn"),
         Flag(
@@ -26,7 +29,7 @@ struct Drill: Command {
     ]
 
     /// How a run is ended.
-    private enum Ending: String, CaseIterable {
+    enum Ending: String, CaseIterable {
         /// SIGKILL: nothing of the process goes on.
         case kill
         /// SIGTERM: it saves and leaves.
@@ -37,11 +40,22 @@ struct Drill: Command {
 
     private let arguments: Arguments
     private let kills: Int
+    private let endings: [Ending]
     private var random: RandomStream
 
     init(_ arguments: Arguments) throws {
         self.arguments = arguments
         kills = try arguments.integer("--kills", atLeast: 1) ?? 12
+        let ending = arguments.string("--ending") ?? "any"
+        guard
+            let endings = ending == "any" ? Ending.allCases : Ending(rawValue: ending).map({ [$0] })
+        else {
+            let known = Ending.allCases.map(\.rawValue) + ["any"]
+            throw arguments.usage(
+                "--ending must be \(known.joined(separator: ", ")), found '\(ending)'"
+                    + Spelling.suggestion(for: ending, among: known))
+        }
+        self.endings = endings
         let seed = try arguments.integer("--seed", atLeast: 0) ?? 1
         random = RandomStream(seed: UInt64(seed), name: "drill")
     }
@@ -70,6 +84,13 @@ struct Drill: Command {
             "ended \(run.counts.values.reduce(0, +)) times ("
                 + Ending.allCases.map { "\($0.rawValue) \(run.counts[$0] ?? 0)" }
                 .joined(separator: ", ") + "), resumed, and ends with \(found)")
+        if let lost = Self.lost(run) {
+            Terminal.error(
+                String(
+                    format: "work lost per kill, of \(run.lostSeconds.count): "
+                        + "%.2f s (p50), %.2f s (p99), %.2f s (most)", lost.p50, lost.p99, lost.most
+                ))
+        }
         if arguments.has("--json") {
             try document(expected, found, run).printed()
         }
@@ -81,18 +102,27 @@ struct Drill: Command {
     }
 
     private func document(_ expected: String, _ found: String, _ run: Attempts) -> JSONValue {
-        let lost = run.lostSeconds.sorted()
-        func share(_ part: Double) -> JSONValue {
-            lost.isEmpty ? .null : .number(lost[Int(part * Double(lost.count - 1))])
-        }
+        let lost = Self.lost(run)
         return .object([
             "endings": .object(
                 JSONObject(
                     Ending.allCases.map { ($0.rawValue, .integer(run.counts[$0] ?? 0)) })),
             "expected": .string(expected), "found": .string(found),
-            "equal": .bool(expected == found), "lost_seconds_p50": share(0.5),
-            "lost_seconds_p99": share(0.99),
+            "equal": .bool(expected == found), "measured_kills": .integer(run.lostSeconds.count),
+            "lost_seconds_p50": lost.map { .number($0.p50) } ?? .null,
+            "lost_seconds_p99": lost.map { .number($0.p99) } ?? .null,
+            "lost_seconds_most": lost.map { .number($0.most) } ?? .null,
         ])
+    }
+
+    /// Of the work behind the newest checkpoint, by nearest rank; nil without a SIGKILL.
+    private static func lost(_ run: Attempts) -> (p50: Double, p99: Double, most: Double)? {
+        let lost = run.lostSeconds.sorted()
+        guard let most = lost.last else { return nil }
+        func rank(_ part: Double) -> Double {
+            lost[max(Int((part * Double(lost.count)).rounded(.up)) - 1, 0)]
+        }
+        return (rank(0.5), rank(0.99), most)
     }
 
     struct Failure: Error, CustomStringConvertible { let description: String }
@@ -168,7 +198,8 @@ struct Drill: Command {
 
         /// One start and its ending; a digest when the run was over first.
         private mutating func disturb() throws -> String? {
-            let ending = Ending.allCases[Int(random.uniform() * Float(Ending.allCases.count))]
+            let choice = random.index(below: drill.endings.count)
+            let ending = drill.endings[choice]
             let wait = Double(random.uniform()) * calmSeconds
             let newest = (try? RunDirectory(output))?.entries.first
             let before = newest?.step ?? 0
