@@ -19,9 +19,9 @@ enum DirectoryCheckpoint {
             atPath: url.appendingPathComponent(Manifest.fileName).path)
     }
 
-    /// Writes the directory in one step, in place of an earlier one.
+    /// Writes the directory in one step, in place of an earlier one; the content is known to be
+    /// writable.
     static func write(_ content: ModelFileContent, to url: URL, runID: String) throws {
-        try content.requireWritable()
         let commit = try DirectoryCommit(target: url, subfolders: ["training"])
         try commit.add(name: weights) { try SafetensorsWriter.write(content.tensors, to: &$0) }
         var json: JSONObject = ["schema": .whole(schema), "metadata": .object(content.metadata)]

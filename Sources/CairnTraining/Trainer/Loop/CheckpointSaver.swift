@@ -5,6 +5,10 @@ import CairnFormats
 import Foundation
 
 /// The checkpoints of one fit.
+///
+/// A learner that can copy what it saves is saved beside the training, one checkpoint at a time; the
+/// fit hears at its next step that it is there, or what kept it from being written. Where hooks wait
+/// for the event, the fit waits with them.
 final class CheckpointSaver<Input> {
     private let learner: any Learner<Input>
     private let hooks: Hooks
@@ -17,6 +21,8 @@ final class CheckpointSaver<Input> {
     private(set) var notes: [String] = []
     private(set) var seconds = 0.0
     private var locks: [String: RunLock] = [:]
+    private let queue = SaveQueue()
+    private var pending: PendingSave?
 
     /// Checks the path; nil when the fit saves nothing.
     init?(_ trainer: Trainer<Input>, _ options: FitOptions) throws {
@@ -115,6 +121,7 @@ final class CheckpointSaver<Input> {
     private func save(
         _ run: FitRun<Input>, to path: URL, _ context: PathContext, _ row: EpochRow?
     ) throws -> Bool {
+        try heed(run, waiting: true)
         let clock = ContinuousClock()
         let start = clock.now
         defer { seconds += (clock.now - start).inSeconds }
@@ -123,21 +130,57 @@ final class CheckpointSaver<Input> {
         let folder = plan.directory ?? path.deletingLastPathComponent()
         try take(folder)
         let metadata = stateAfter(run, path, context, row).metadata(adding: options.metadata)
-        let files = try learner.save(to: path, metadata: metadata)
-        let record = try CheckpointRecord(
-            files: files, in: folder, context: context, metadata: metadata,
-            isEpochEnd: row != nil)
+        let isEpochEnd = row != nil
+        let record: @Sendable ([URL]) throws -> CheckpointRecord = {
+            try CheckpointRecord(
+                files: $0, in: folder, context: context, metadata: metadata,
+                isEpochEnd: isEpochEnd)
+        }
+        // What the bundle says until the next one: that the run goes no further than this.
+        let report = policy.runBundlePath == nil ? nil : run.report(.interrupted, nil)
+        if !hooks.listen(to: .checkpoint),
+            let write = try learner.saving(to: path, metadata: metadata)
+        {
+            let save = PendingSave(report)
+            pending = save
+            queue.start(path.lastPathComponent, reason: "") {
+                save.end(Result { try record(write()) })
+                return SaveResult()
+            }
+            return true
+        }
+        let saved = try record(learner.save(to: path, metadata: metadata))
+        note(saved, report, run)
+        try hooks.emit(.checkpoint, event(path: saved.path, context))
+        if row == nil { run.state.hooks = hooks.counters }
+        return true
+    }
+
+    /// Takes note of the save that is under way, if it has ended, or once it has.
+    ///
+    /// - Throws: what kept the checkpoint from being written.
+    func heed(_ run: FitRun<Input>, waiting: Bool = false) throws {
+        guard let save = pending else { return }
+        if waiting {
+            let clock = ContinuousClock()
+            let start = clock.now
+            queue.wait()
+            seconds += (clock.now - start).inSeconds
+        }
+        guard let result = save.result else { return }
+        pending = nil
+        note(try result.get(), save.report, run)
+    }
+
+    /// A checkpoint is there: the index, what need not stay, the bundle.
+    private func note(_ record: CheckpointRecord, _ report: FitReport?, _ run: FitRun<Input>) {
         written.removeAll { $0.path == record.path }
         written.append(record)
         updateIndex(adding: record)
-        if policy.runBundlePath != nil {
-            // What it says until the next one: that the run goes no further than this.
-            let report = run.withBundle { run.report(.interrupted, nil) }
-            if report.runBundlePath == nil, let note = report.notes.last { notes.append(note) }
-        }
-        try hooks.emit(.checkpoint, event(path: record.path, context))
-        if row == nil { run.state.hooks = hooks.counters }
-        return true
+        guard var report else { return }
+        report.checkpoints = written
+        let done = run.withBundle { report }
+        if done.runBundlePath == nil, let note = done.notes.last { notes.append(note) }
     }
 
     /// The state to save: the run's, its hooks told what they are told right after the save.
@@ -172,4 +215,19 @@ final class CheckpointSaver<Input> {
             notes.append("the index of \(record.directory.path) was not written: \(error)")
         }
     }
+}
+
+/// A save that another thread does, with the report that its bundle is to have.
+private final class PendingSave: @unchecked Sendable {
+    // Unchecked: `end` and `result` are behind the lock, and the report never changes.
+    let report: FitReport?
+    private let lock = NSLock()
+    private var outcome: Result<CheckpointRecord, any Error>?
+
+    init(_ report: FitReport?) { self.report = report }
+
+    /// Nil while the save is under way.
+    var result: Result<CheckpointRecord, any Error>? { lock.withLock { outcome } }
+
+    func end(_ result: Result<CheckpointRecord, any Error>) { lock.withLock { outcome = result } }
 }

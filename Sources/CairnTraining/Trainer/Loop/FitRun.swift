@@ -96,9 +96,16 @@ final class FitRun<Input> {
         do {
             try hooks.emit(.beforeFit, fitStart)
             state.hooks = hooks.counters
-            status = try epochs()
+            let end = try epochs()
+            try saver?.heed(self, waiting: true)
+            status = end
         } catch {
             failure = error
+            do {
+                try saver?.heed(self, waiting: true)
+            } catch {
+                log.notes.append("a checkpoint was not written: \(error)")
+            }
         }
         let report = withBundle { self.report(status, failure) }
         saver?.releaseDirectories()

@@ -9,6 +9,7 @@ extension FitRun {
         let clock = ContinuousClock()
         while true {
             if options.shouldStop() { return false }
+            try saver?.heed(self)
             let start = clock.now
             let inputs = try wrapped(.train, epoch, state.losses.count) {
                 var inputs: [Input] = []

@@ -177,18 +177,36 @@ public final class GraphLearner: Learner {
     }
 
     public func save(to url: URL, metadata: JSONObject) throws -> [URL] {
-        guard url.hasDirectoryPath else {
-            let weights = try model.save(to: url, optimizer: optimizer, metadata: metadata)
-            return [weights] + [try ModelFilePath(savingTo: weights).sidecar].compactMap { $0 }
-        }
+        try writer(to: url, metadata)()
+    }
+
+    public func saving(
+        to url: URL, metadata: JSONObject
+    ) throws -> (@Sendable () throws -> [URL])? {
+        try writer(to: url, metadata)
+    }
+
+    private func writer(
+        to url: URL, _ metadata: JSONObject
+    ) throws -> @Sendable () throws -> [URL] {
         let content = ModelFileContent(
             tensors: Dictionary(
                 uniqueKeysWithValues: model.checkpointNames.map {
                     ($0, model.parameters.tensor($0))
                 }), metadata: metadata, optimizer: optimizer.state)
+        try content.requireWritable()
+        guard url.hasDirectoryPath else {
+            let path = try ModelFilePath(savingTo: url)
+            return {
+                try content.write(to: path, files: SystemFiles())
+                return [path.url] + [path.sidecar].compactMap { $0 }
+            }
+        }
         let runID = metadata[TrainerState.key]?["run_id"]?.string ?? ""
-        try DirectoryCheckpoint.write(content, to: url, runID: runID)
-        return [url]
+        return {
+            try DirectoryCheckpoint.write(content, to: url, runID: runID)
+            return [url]
+        }
     }
 
     public func read(_ url: URL, withOptimizer: Bool) throws -> ReadCheckpoint {

@@ -90,6 +90,19 @@ public protocol Learner<Input>: AnyObject {
     /// one to load from first.
     func save(to url: URL, metadata: JSONObject) throws -> [URL]
 
+    /// Copies what `save` would write, and returns what writes it: called once, on any thread,
+    /// while the learner goes on. Nil, as it is unless a learner has its own, saves by `save`
+    /// while the fit waits.
+    func saving(
+        to url: URL, metadata: JSONObject
+    ) throws -> (@Sendable () throws -> [URL])?
+
     /// Reads a checkpoint and checks that all of it fits, the optimizer's state if asked for.
     func read(_ url: URL, withOptimizer: Bool) throws -> ReadCheckpoint
+}
+
+extension Learner {
+    public func saving(
+        to url: URL, metadata: JSONObject
+    ) throws -> (@Sendable () throws -> [URL])? { nil }
 }

@@ -93,6 +93,11 @@ public final class Hooks {
     /// The names of all hooks.
     public var names: Set<String> { Set(registrations.map(\.name)) }
 
+    /// Whether any hook is of the event.
+    func listen<Context>(to event: HookEvent<Context>) -> Bool {
+        registrations.contains { $0.event == event.name }
+    }
+
     /// Runs the hooks of an event that are due.
     func emit<Context>(_ event: HookEvent<Context>, _ context: Context) throws {
         for hook in registrations where hook.event == event.name {
