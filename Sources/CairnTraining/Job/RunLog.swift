@@ -25,12 +25,23 @@ final class RunLog {
         steps = (ledger?.entries ?? []).filter { $0.step <= state.step }.map {
             RunHistory.Step($0)
         }
+        let first = Self.firstStep(description, state)
         do {
             events = try TensorBoardLog(
-                in: directory.appendingPathComponent(Self.eventFolder), firstStep: state.step + 1)
+                in: directory.appendingPathComponent(Self.eventFolder), firstStep: first)
         } catch {
             notes.append("no events for TensorBoard: \(error)")
         }
+        for step in steps where step.number >= first { log(step.scalars, at: step.number) }
+    }
+
+    /// The first step that this start logs something of: the next one; or, where an epoch's
+    /// validation is still to come, its last one, of which an earlier start may have logged that
+    /// validation. What that start logged of the step itself then goes too, and is logged anew.
+    private static func firstStep(_ description: RunDescription, _ state: RunState) -> Int {
+        let size = description.settings.batchSize
+        let stepsPerEpoch = (description.trainRows + size - 1) / size
+        return state.step + (state.stepInEpoch == stepsPerEpoch ? 0 : 1)
     }
 
     func add(_ report: StepReport) {
