@@ -122,7 +122,7 @@ public struct CheckpointWriter: Sendable {
     private func finiteTensors(_ snapshot: RunSnapshot) throws -> [String: Tensor] {
         let prefix = adapter == nil ? "" : PEFTAdapter.prefix
         let tensors = Dictionary(
-            uniqueKeysWithValues: snapshot.parameters.map { (prefix + $0, $1) })
+            uniqueKeysWithValues: snapshot.weights.map { (prefix + $0, $1) })
         try FiniteWeights.require(tensors)
         return tensors
     }

@@ -3,6 +3,7 @@
 
 import CairnFormats
 import CairnGraph
+import CairnModels
 import CairnTensor
 
 /// What a run did in one epoch.
@@ -161,31 +162,50 @@ public enum MonitoredFigure: String, Sendable, CaseIterable {
 public struct RunSnapshot: Sendable {
     /// What trains, under the model's own names.
     public let parameters: [String: Tensor]
+    /// What the model's files hold besides and does not train: parameters that were frozen.
+    public let frozen: [String: Tensor]
     /// The optimizer's slots and counters.
     public let optimizer: OptimizerState
     /// Where the run stands.
     public var state: RunState
-    /// Logits of the rows that a receipt is about, where they are known for this state.
+    /// What the rows gave that a receipt is about, where they are known for this state.
     let receipt: [[Float]]?
 
-    /// Copies parameters and slots from the device.
+    /// Copies parameters and slots from the device; frozen ones are left out.
     public init(
         _ parameters: Parameters, optimizer: Optimizer, state: RunState,
         receipt: [[Float]]? = nil
     ) {
         self.receipt = receipt
-        self.parameters = Dictionary(
-            uniqueKeysWithValues: parameters.trainableNames.map { ($0, parameters.tensor($0)) })
+        self.parameters = parameters.tensors(parameters.trainableNames)
+        frozen = [:]
+        self.optimizer = optimizer.state
+        self.state = state
+    }
+
+    /// Copies everything that files of `model` hold, and the slots.
+    public init(
+        _ model: some TrainableModel, optimizer: Optimizer, state: RunState,
+        receipt: [[Float]]? = nil
+    ) {
+        let (parameters, trained) = (model.parameters, Set(model.parameters.trainableNames))
+        self.receipt = receipt
+        self.parameters = parameters.tensors(trained)
+        frozen = parameters.tensors(model.checkpointNames.filter { !trained.contains($0) })
         self.optimizer = optimizer.state
         self.state = state
     }
 
     init(parameters: [String: Tensor], optimizer: OptimizerState, state: RunState) {
         receipt = nil
+        frozen = [:]
         self.parameters = parameters
         self.optimizer = optimizer
         self.state = state
     }
+
+    /// What the model's files hold: what trains, and what was frozen.
+    var weights: [String: Tensor] { parameters.merging(frozen) { own, _ in own } }
 
     /// What `StateDigest` gives for it.
     public var digest: String { besideDigest.hex }
@@ -193,5 +213,12 @@ public struct RunSnapshot: Sendable {
     /// The digest, to be taken while the state is written to files.
     var besideDigest: SideDigest {
         StateDigest.beside(parameters: parameters, optimizer: optimizer)
+    }
+}
+
+extension Parameters {
+    /// Copies of some of the parameters in memory of their own.
+    fileprivate func tensors(_ names: some Sequence<String>) -> [String: Tensor] {
+        Dictionary(uniqueKeysWithValues: names.map { ($0, tensor($0)) })
     }
 }

@@ -7,7 +7,7 @@ import CairnFormats
 struct DocumentReader {
     let file: String
     /// Where the object stands in the document: `settings.`; empty at the top.
-    private let place: String
+    let place: String
     let object: JSONObject
 
     init(_ json: JSONValue, file: String, place: String = "") throws(TrainingError) {

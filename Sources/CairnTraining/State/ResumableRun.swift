@@ -15,6 +15,8 @@ public struct ResumableRun: Sendable {
     public let saved: SavedRun
     /// What trains, under the model's own names.
     public let parameters: [String: Tensor]
+    /// What was frozen, likewise.
+    public let frozen: [String: Tensor]
     /// The optimizer's slots and counters.
     public let optimizer: OptimizerState
 
@@ -26,25 +28,26 @@ public struct ResumableRun: Sendable {
         let weights = try SafetensorsFile(
             contentsOf: isAdapter
                 ? adapter : directory.appendingPathComponent("model.safetensors"))
-        let parameters = Dictionary(
+        let tensors = Dictionary(
             uniqueKeysWithValues: weights.tensors.map { (PEFTAdapter.modelName($0), $1) })
         let file = try SafetensorsFile(
             contentsOf: directory.appendingPathComponent(TrainingFiles.optimizerFile))
         try self.init(
-            source: directory, saved: saved, parameters: parameters,
+            source: directory, saved: saved, tensors: tensors,
             slots: try Self.slots(file.tensors, file: file.url.path))
     }
 
-    /// Puts a point together from its parts.
+    /// Puts a point together from its parts: `tensors` are the weights, frozen ones among them.
     ///
     /// - Throws: `TrainingError.digestMismatch` when they do not give the digest that was stated.
     init(
-        source: URL, saved: SavedRun, parameters: [String: Tensor],
+        source: URL, saved: SavedRun, tensors: [String: Tensor],
         slots: [String: [String: Tensor]]
     ) throws {
         self.source = source
         self.saved = saved
-        self.parameters = parameters
+        parameters = tensors.filter { !saved.frozen.contains($0.key) }
+        frozen = tensors.filter { saved.frozen.contains($0.key) }
         optimizer = OptimizerState(
             step: saved.optimizer.step, groups: saved.optimizer.groups, slots: slots)
         let digest = StateDigest.of(parameters: parameters, optimizer: optimizer)
@@ -108,13 +111,19 @@ public struct ResumableRun: Sendable {
 
     /// Everything that keeps the state from being put into a model and its optimizer, each as a
     /// clause; empty when it fits.
-    func problems(_ model: Parameters, _ optimizer: Optimizer?) -> [String] {
+    package func problems(_ model: Parameters, _ optimizer: Optimizer?) -> [String] {
         let names = Set(model.trainableNames)
+        let still = Set(model.ownedNames).subtracting(names)
         var problems: [String] = []
-        for name in names.sorted() {
+        for name in names.union(saved.frozen).sorted() {
+            guard names.contains(name) || still.contains(name) else {
+                problems.append("'\(name)', which was frozen, is no parameter")
+                continue
+            }
             let expected = Shape(model.dimensions(of: name))
-            guard let tensor = parameters[name] else {
-                problems.append("'\(name)' is missing")
+            guard let tensor = names.contains(name) ? parameters[name] : frozen[name] else {
+                problems.append(
+                    frozen[name] == nil ? "'\(name)' is missing" : "'\(name)' was frozen")
                 continue
             }
             if tensor.shape != expected || tensor.dtype != .f32 {
@@ -135,7 +144,9 @@ public struct ResumableRun: Sendable {
         guard problems.isEmpty else {
             throw TrainingError.doesNotFit(path: source.path, problems: problems)
         }
-        for (name, tensor) in parameters { model.set(name, to: tensor) }
+        for (name, tensor) in parameters.merging(frozen, uniquingKeysWith: { own, _ in own }) {
+            model.set(name, to: tensor)
+        }
         optimizer?.restore(self.optimizer)
     }
 }

@@ -90,7 +90,7 @@ extension ResumableRun {
         }
         try self.init(
             source: path.url, saved: try SavedRun(document, file: path.url.path),
-            parameters: content.tensors, slots: optimizer.slots)
+            tensors: content.tensors, slots: optimizer.slots)
     }
 }
 
@@ -104,7 +104,7 @@ extension FineTuneJob {
     @discardableResult
     public func save(to url: URL, format: CheckpointFormat? = nil) throws -> URL {
         let snapshot = RunSnapshot(
-            tuner.model.parameters, optimizer: tuner.optimizer, state: tuner.state)
+            tuner.model, optimizer: tuner.optimizer, state: tuner.state)
         return try tuner.model.save(
             to: url, optimizer: tuner.optimizer,
             metadata: [

@@ -50,6 +50,7 @@ enum TrainingFiles {
             "engine": .string(description.options?.device.engine ?? Device.cpu.engine),
             "state_digest": .string(digest),
             "run": .object(snapshot.state.json()),
+            "frozen": .array(snapshot.frozen.keys.sorted().map { .string($0) }),
             "optimizer": [
                 "step": JSONValue(Int(optimizer.step)),
                 "groups": .array(optimizer.groups.map { .object($0.json) }),
@@ -80,6 +81,8 @@ public struct SavedRun: Sendable {
     public let policy: SavePolicy
     /// Digests of what the job read.
     public let inputs: InputDigests?
+    /// Parameters among the weights that do not train.
+    let frozen: Set<String>
     let job: DocumentReader?
     let optimizer: (step: UInt64, groups: [OptimizerState.Group])
 
@@ -110,6 +113,7 @@ public struct SavedRun: Sendable {
         numericsVersion = try reader.count("numerics_version")
         engine = try reader.optional("engine") { try $0.string($1) } ?? Device.cpu.engine
         state = try RunState(try reader.reader("run"))
+        frozen = Set(try reader.optional("frozen") { try $0.strings($1) } ?? [])
         settings = try FineTuneSettings(try reader.reader("settings"))
         policy = try SavePolicy(try reader.reader("save"))
         inputs = try reader.optional("inputs") { try InputDigests(try $0.reader($1)) }
