@@ -48,7 +48,7 @@ public struct BaseModel: Sendable {
         let configuration = try ModelConfiguration(json, file: file.path)
         let model: any Model =
             configuration.family.isEncoder
-            ? Encoder(configuration, labels: try Self.labels(head, file.path))
+            ? Encoder(configuration, labels: try Self.labels(head, configuration))
             : Decoder(configuration, head: head)
         switch weights {
         case .pretrained:
@@ -187,11 +187,12 @@ public struct BaseModel: Sendable {
             || name.hasSuffix("embeddings.token_type_ids")
     }
 
-    private static func labels(_ head: Head, _ file: String) throws(ModelError) -> Int {
+    private static func labels(
+        _ head: Head, _ configuration: ModelConfiguration
+    ) throws(ModelError) -> Int {
         guard case .classification(let labels) = head else {
-            throw .unsupported(
-                file: file, key: "model_type", value: "an encoder",
-                supported: "a decoder, for a causal language model")
+            throw .predictsNoNextToken(
+                file: configuration.file, family: configuration.family.rawValue)
         }
         return labels
     }

@@ -11,6 +11,8 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case badValue(file: String, key: String, expected: String, found: String)
     /// A key has a value that changes the function in a way that is not computed.
     case unsupported(file: String, key: String, value: String, supported: String)
+    /// An encoder was asked for the next token.
+    case predictsNoNextToken(file: String, family: String)
     /// Tensors that the model needs are in no file.
     case missingTensors(directory: String, names: [String])
     /// Tensors that the model does not have.
@@ -38,6 +40,11 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(file): key '\(key)' must be \(expected), found \(found)"
         case .unsupported(let file, let key, let value, let supported):
             "\(file): '\(key)' is \(value), which Cairn does not compute; supported: \(supported)"
+        case .predictsNoNextToken(let file, let family):
+            "\(file): 'model_type' is \(family), an encoder: each of its tokens sees those behind "
+                + "it, so it predicts no next token; give --task causal a decoder ("
+                + ModelFamily.allCases.filter { !$0.isEncoder }.map(\.rawValue)
+                .joined(separator: ", ") + "), or use this model with --task classify"
         case .missingTensors(let directory, let names):
             "\(directory): \(Self.listed(names)) missing from the weight files"
         case .unexpectedTensors(let directory, let names):

@@ -46,6 +46,11 @@ import Testing
             _ = try Receipt(of: run.checkpoint("step-2"))
         }
         #expect("\(refusal!)".contains("step-2 has no receipt.json"))
+        // The way out has names.
+        #expect(
+            "\(refusal!)".contains(
+                "publish \(run.checkpoint("best").path) or \(run.checkpoint("epoch-2").path)"),
+            "\(refusal!)")
         #expect("\(refusal!)".contains("--no-gate"))
         let rows = try ["epoch-1", "epoch-2"].map {
             try Data(contentsOf: run.checkpoint($0).appendingPathComponent("training/receipt.json"))

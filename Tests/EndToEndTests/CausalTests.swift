@@ -161,6 +161,11 @@ struct CausalJob {
         let refusal = try causal.refusal(causal.finetune())
 
         #expect(refusal.code == 1)
-        #expect(refusal.errors.contains("config.json"))
+        #expect(
+            refusal.errors.contains(
+                "config.json: 'model_type' is bert, an encoder: each of its tokens sees those "
+                    + "behind it, so it predicts no next token; give --task causal a decoder "
+                    + "(qwen2, qwen3, llama, mistral), or use this model with --task classify"),
+            "\(refusal.errors)")
     }
 }

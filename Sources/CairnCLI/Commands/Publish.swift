@@ -66,10 +66,11 @@ struct Publish: Command {
         let gate: PublishGate
         do {
             gate = try PublishGate(arguments, directory: directory)
-        } catch ReceiptError.none {
+        } catch let error as ReceiptError {
+            guard case .none = error else { throw error }
             // What else is wrong with the directory is said first: it may be no model at all.
             _ = try PublishPlan(directory: directory, repository: repository, options: options)
-            throw ReceiptError.none(directory: directory.path)
+            throw error
         }
         options.cardSection = gate.cardSection
         let plan = try PublishPlan(

@@ -59,9 +59,7 @@ public struct Checkpoint {
         let parameters = Parameters(context: context)
         if isAdapter {
             let adapter = try PEFTAdapter(contentsOf: directory)
-            task =
-                adapter.taskType == .causalLanguageModel
-                ? .causal : try Self.task(json, configuration)
+            task = try Self.task(json, configuration, adapter: adapter)
             let place = try base ?? Self.base(of: adapter)
             let base = try BaseModel(contentsOf: place, head: task.head)
             try Self.compare(base.configuration, configuration)
@@ -69,8 +67,7 @@ public struct Checkpoint {
                 base, method: .lora(adapter.configuration), seed: 0, parameters: parameters)
             try adapter.apply(to: model)
         } else {
-            task =
-                Self.isLanguageModel(json) ? .causal : try Self.task(json, configuration)
+            task = try Self.task(json, configuration, adapter: nil)
             let base = try BaseModel(contentsOf: directory, head: task.head)
             let missing = base.model.parameters.filter {
                 $0.isHead && !base.headTensors.contains($0.name)
@@ -117,7 +114,12 @@ public struct Checkpoint {
         json["architectures"]?.array?.first?.string?.hasSuffix("ForCausalLM") ?? false
     }
 
-    static func task(_ json: JSONValue, _ configuration: ModelConfiguration) throws -> Task {
+    /// What an adapter says it is for; of a full model what its class is for.
+    static func task(
+        _ json: JSONValue, _ configuration: ModelConfiguration, adapter: PEFTAdapter?
+    ) throws -> Task {
+        let isCausal = adapter.map { $0.taskType == .causalLanguageModel } ?? isLanguageModel(json)
+        if isCausal { return .causal }
         let labels = configuration.labels ?? ["LABEL_0", "LABEL_1"]
         guard let type = json["problem_type"]?.string else {
             return labels.count == 1 ? .regression(names: labels) : .singleLabel(labels: labels)

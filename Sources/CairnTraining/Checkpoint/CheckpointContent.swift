@@ -102,16 +102,16 @@ extension RunDescription {
         config["rope_parameters"] = .object(scaling)
     }
 
-    /// The receipt of a checkpoint; nil where the rows are in no file or their logits not known.
-    func receipt(_ logits: [[Float]]?, isAdapter: Bool) -> Receipt? {
-        guard let logits, let receiptRows, !logits.isEmpty,
-            logits.allSatisfy({ $0.allSatisfy(\.isFinite) })
+    /// The receipt of a checkpoint; nil where the rows are in no file or their values not known.
+    func receipt(_ values: [[Float]]?, isAdapter: Bool) -> Receipt? {
+        guard let values, let receiptRows, !values.isEmpty,
+            values.allSatisfy({ $0.allSatisfy(\.isFinite) })
         else { return nil }
         return Receipt(
             task: task, precision: settings.precision, tolerance: 0,
             maximumLength: maximumLength, numericsVersion: CairnVersion.numerics,
             base: isAdapter ? inputs?.values["base"] : nil,
-            rows: zip(receiptRows.rows, logits).map { .init(tokens: $0.tokens, logits: $1) })
+            rows: zip(receiptRows.rows, values).map { .init(tokens: $0.tokens, values: $1) })
     }
 
     /// Metrics and settings of the epoch that a checkpoint holds.

@@ -73,6 +73,7 @@ public final class FineTuneJob {
 
         var notes = Self.notes(parts.train, base, options, length)
         var sets: [DataSet] = []
+        var places: [[Int]] = []
         for corpus in [parts.train, parts.validation] + [parts.test].compactMap({ $0 }) {
             var (data, truncated) = try DataSet.encoded(
                 corpus, tokenizer: tokenizer, maximumLength: length,
@@ -83,17 +84,16 @@ public final class FineTuneJob {
                     "\(corpus.file): \(truncated) of \(data.count) rows are longer than \(length) "
                         + "tokens and lose their ends")
             }
-            if task == .causal {
-                let count = data.count
-                data = data.withoutShortRows()
-                guard data.count > 0 else { throw TrainingError.emptyData(file: corpus.file) }
-                if data.count < count {
-                    notes.append(
-                        "\(corpus.file): \(count - data.count) of \(count) rows have fewer than 2 "
-                            + "tokens, nothing to predict, and are left out")
-                }
+            let kept = task == .causal ? data.predictableRows : Array(0..<data.count)
+            guard !kept.isEmpty else { throw TrainingError.emptyData(file: corpus.file) }
+            if kept.count < data.count {
+                notes.append(
+                    "\(corpus.file): \(data.count - kept.count) of \(data.count) rows have fewer "
+                        + "than 2 tokens, nothing to predict, and are left out")
+                data = data.rows(kept)
             }
             sets.append(data)
+            places.append(kept)
         }
         if case .fresh = start, let note = Self.startNote(base) { notes.append(note) }
         self.notes = notes
@@ -116,10 +116,8 @@ public final class FineTuneJob {
         description.policy = options.policy
         description.options = options
         description.inputs = inputs
-        if task != .causal {
-            description.receiptRows = ReceiptRows(
-                tuner.receiptRows, of: parts.validation, sets[1])
-        }
+        description.receiptRows = ReceiptRows(
+            tuner.receiptRows, of: sets[1], at: places[1], in: parts.validation)
         self.description = description
         try start.apply(to: tuner, options)
         if case .transformers(let checkpoint) = start {

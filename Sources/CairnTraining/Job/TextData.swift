@@ -128,11 +128,7 @@ extension DataSet {
     }
 
     /// The rows that ask for a token: a language model predicts nothing from a row of one.
-    func withoutShortRows() -> DataSet {
-        let kept = ids.indices.filter { ids[$0].count > 1 }
-        return DataSet(
-            ids: kept.map { ids[$0] }, typeIDs: kept.map { typeIDs[$0] }, targets: targets)
-    }
+    var predictableRows: [Int] { ids.indices.filter { ids[$0].count > 1 } }
 
     /// Refuses token ids that the model's tables do not have.
     func requireVocabulary(_ size: Int, corpus: Corpus) throws {

@@ -100,7 +100,7 @@ public final class FineTuner {
     let train: DataSet
     let pooling: Pooling
     let validation: DataSet
-    /// The validation rows whose logits a receipt holds.
+    /// The validation rows that a receipt is about.
     let receiptRows: [Int]
     /// What these gave in the present state; nil when that is not known.
     private var receipt: [[Float]]?
@@ -122,9 +122,7 @@ public final class FineTuner {
         self.pooling = pooling
         self.train = train
         self.validation = validation
-        // A receipt is of logits per row, which a language model has none of.
-        receiptRows =
-            task == .causal ? [] : ReceiptRows.chosen(among: validation.count, seed: settings.seed)
+        receiptRows = ReceiptRows.chosen(among: validation.count, seed: settings.seed)
         self.settings = settings
         self.policy = policy
         state = RunState(runID: runID)
@@ -231,14 +229,13 @@ public final class FineTuner {
     /// After a resume the epoch's evaluation is past: its few rows are run again.
     private func completeReceipt() throws {
         guard receipt == nil, !receiptRows.isEmpty else { return }
-        receipt = try evaluator.evaluate(validation.rows(receiptRows))?.logits
+        receipt = try evaluator.evaluate(validation.rows(receiptRows)).map(Receipt.values)
     }
 
     private func save(_ name: String, _ reason: String, _ controls: RunControls) throws {
         let start = clock.now
         try controls.save(name, reason) {
-            RunSnapshot(
-                model.parameters, optimizer: optimizer, state: state, receipt: receipt)
+            RunSnapshot(model, optimizer: optimizer, state: state, receipt: receipt)
         }
         lastSave = (state.step, clock.now)
         state.timing.saving += (clock.now - start).inSeconds
@@ -274,7 +271,8 @@ public final class FineTuner {
             let evaluation = try evaluator.evaluate(
                 validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
         else { return nil }
-        receipt = receiptRows.map { evaluation.logits[$0] }
+        let values = Receipt.values(evaluation)
+        receipt = receiptRows.map { values[$0] }
         guard loss.isFinite else {
             throw TrainingError.nonFinite(
                 what: "validation loss", step: state.step, epoch: state.epoch)

@@ -16,7 +16,7 @@ struct MergeSource {
     let file: PEFTAdapter?
     /// The checkpoint's config.json.
     let configuration: JSONValue
-    let labels: [String]
+    let task: Task
     let metadata: JSONValue
     let manifest: Manifest
     private let manifestDigest: String
@@ -38,21 +38,16 @@ struct MergeSource {
         metadata = try JSONValue.parse(
             contentsOf: directory.appendingPathComponent("metadata.json"))
         let own = try ModelConfiguration(configuration, file: config.path)
-        labels = try Checkpoint.task(configuration, own).labels
-        let head = Head.classification(labels: labels.count)
         guard Self.isAdapter(directory) else {
             (adapter, file) = (nil, nil)
-            base = try BaseModel(contentsOf: directory, head: head)
+            task = try Checkpoint.task(configuration, own, adapter: nil)
+            base = try BaseModel(contentsOf: directory, head: task.head)
             try Self.requireHead(base)
             return
         }
         let file = try PEFTAdapter(contentsOf: directory)
-        guard file.taskType == .sequenceClassification else {
-            throw ModelError.unsupported(
-                file: directory.appendingPathComponent(PEFTAdapter.configurationFile).path,
-                key: "task_type", value: file.taskType.rawValue, supported: "SEQ_CLS")
-        }
-        base = try BaseModel(contentsOf: try place ?? Checkpoint.base(of: file), head: head)
+        task = try Checkpoint.task(configuration, own, adapter: file)
+        base = try BaseModel(contentsOf: try place ?? Checkpoint.base(of: file), head: task.head)
         try Checkpoint.compare(base.configuration, own)
         let adapter = try Adapter(file.configuration, for: base.model)
         try file.requireTensors(Self.shapes(adapter, base.model))

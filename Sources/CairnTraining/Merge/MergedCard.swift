@@ -13,9 +13,11 @@ struct MergedCard {
     let mergedLayers: Int
 
     var text: String {
-        [frontMatter, heading, figures, ModelCard.labelTable(source.labels), snippet]
-            .joined(separator: "\n")
+        let labels = isLanguageModel ? [] : [ModelCard.labelTable(source.task.labels)]
+        return ([frontMatter, heading, figures] + labels + [snippet]).joined(separator: "\n")
     }
+
+    private var isLanguageModel: Bool { source.task == .causal }
 
     private var baseID: String? {
         source.metadata["base_model"]?.string.flatMap { ModelCard.isHubID($0) ? $0 : nil }
@@ -26,7 +28,8 @@ struct MergedCard {
         if let baseID { lines.append("base_model: \(baseID)") }
         return
             (lines + [
-                "library_name: transformers", "pipeline_tag: text-classification", "tags:",
+                "library_name: transformers",
+                "pipeline_tag: text-\(isLanguageModel ? "generation" : "classification")", "tags:",
                 "- cairn", "---", "",
             ]).joined(separator: "\n")
     }
@@ -45,7 +48,7 @@ struct MergedCard {
             origin = "trained in full"
         }
         return """
-            # Text classifier
+            # \(isLanguageModel ? "Language model" : "Text classifier")
 
             A `\(family)` model, \(origin); \(type.rawValue) weights. Made with Cairn \
             \(CairnVersion.string).\(baseID.map { " Base: `\($0)`." } ?? "")
@@ -61,6 +64,9 @@ struct MergedCard {
         func figure(_ key: String, _ format: String) -> String {
             metadata[key]?.number.map { String(format: format, $0) } ?? "–"
         }
+        func perplexity(_ loss: String) -> String {
+            metadata[loss]?.number.map { String(format: "%.4f", exp($0)) } ?? "–"
+        }
         return """
             ## Figures
 
@@ -69,30 +75,44 @@ struct MergedCard {
             | | train | validation |
             |---|---|---|
             | loss | \(figure("train_loss", "%.5f")) | \(figure("val_loss", "%.5f")) |
-            | accuracy | \(figure("train_accuracy", "%.4f")) | \(figure("val_accuracy", "%.4f")) |
+            \(isLanguageModel
+                ? "| perplexity | \(perplexity("train_loss")) | \(perplexity("val_loss")) |"
+                : "| accuracy | \(figure("train_accuracy", "%.4f")) "
+                    + "| \(figure("val_accuracy", "%.4f")) |")
 
             """
     }
 
     private var snippet: String {
-        """
+        let name = isLanguageModel ? "AutoModelForCausalLM" : "AutoModelForSequenceClassification"
+        let asked =
+            isLanguageModel
+            ? """
+                loss = model(**inputs, labels=inputs["input_ids"]).loss
+            print("perplexity", loss.exp())
+            """
+            : """
+                logits = model(**inputs).logits
+            print(model.config.id2label[int(logits.argmax())], logits)
+            """
+        return """
 
-        ## Use
+            ## Use
 
-        ```python
-        import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+            ```python
+            import torch
+            from transformers import \(name), AutoTokenizer
 
-        path = "."  # this directory, or its name on the Hub
-        model = AutoModelForSequenceClassification.from_pretrained(path).eval()
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        inputs = tokenizer("A text to classify.", truncation=True, \
-        max_length=\(source.metadata["max_length"]?.integer ?? 512), return_tensors="pt")
-        with torch.no_grad():
-            logits = model(**inputs).logits
-        print(model.config.id2label[int(logits.argmax())], logits)
-        ```
+            path = "."  # this directory, or its name on the Hub
+            model = \(name).from_pretrained(path).eval()
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            inputs = tokenizer("A text to \(isLanguageModel ? "judge" : "classify").", \
+            truncation=True, max_length=\(source.metadata["max_length"]?.integer ?? 512), \
+            return_tensors="pt")
+            with torch.no_grad():
+            \(asked)
+            ```
 
-        """
+            """
     }
 }

@@ -5,11 +5,11 @@ import CairnEngine
 import CairnFormats
 import Foundation
 
-/// A directory that was loaded and has given the logits and labels of a receipt.
+/// A directory that was loaded and has given the logits and labels, or the losses, of a receipt.
 public struct ReceiptCheck: Equatable, Sendable {
     /// How many rows were compared.
     public let rows: Int
-    /// Of any logit, in units of max(1, |logit|).
+    /// Of any logit or loss, in units of max(1, |number|).
     public let largestDifference: Double
 
     /// Loads a directory, runs the rows and compares.
@@ -17,7 +17,7 @@ public struct ReceiptCheck: Equatable, Sendable {
     /// - Parameters:
     ///   - base: where the base is, instead of what adapter_config.json says.
     ///   - texts: the receipt's rows, in its order.
-    /// - Throws: `ReceiptError` at the first row that has other token ids, logits or labels; and
+    /// - Throws: `ReceiptError` at the first row that has other token ids, logits, losses or labels; and
     ///   whatever keeps the directory from being loaded.
     public init(
         _ directory: URL, base: URL? = nil, receipt: Receipt, texts: [ReceiptText],
@@ -29,6 +29,10 @@ public struct ReceiptCheck: Equatable, Sendable {
         let inference = try Inference(
             directory, base: base, maximumLength: receipt.maximumLength, context: context)
         let task = inference.checkpoint.task
+        guard task.problemType == receipt.task.problemType else {
+            throw ReceiptError.task(
+                expected: receipt.task.problemType, found: task.problemType)
+        }
         guard task == receipt.task else {
             throw ReceiptError.labels(expected: receipt.task.labels, found: task.labels)
         }
@@ -39,15 +43,17 @@ public struct ReceiptCheck: Equatable, Sendable {
                 row: row + 1, place: text.place, expected: text.tokens,
                 found: data.ids[row].count)
         }
-        let logits = try inference.evaluate(data, precision: receipt.precision).logits
+        let values = Receipt.values(
+            try inference.evaluate(data, precision: receipt.precision))
         var largest = 0.0
         for (row, text) in texts.enumerated() {
-            let difference = Self.difference(logits[row], receipt.rows[row].logits)
-            guard difference <= receipt.bound, receipt.agree(logits[row], row) else {
+            let (found, expected) = (values[row], receipt.rows[row].values)
+            let difference = Self.difference(found, expected)
+            guard difference <= receipt.bound, receipt.agree(found, row) else {
                 throw ReceiptError.differs(
-                    row: row + 1, place: text.place, expected: receipt.rows[row].logits,
-                    found: logits[row],
-                    labels: [receipt.rows[row].logits, logits[row]].map(receipt.labels(of:)),
+                    row: row + 1, place: text.place,
+                    what: task == .causal ? "a mean loss of" : "logits", expected: expected,
+                    found: found, labels: [expected, found].map(receipt.labels(of:)),
                     note: try Self.baseNote(inference, receipt))
             }
             largest = max(largest, difference)
@@ -57,7 +63,7 @@ public struct ReceiptCheck: Equatable, Sendable {
     }
 
     /// The largest difference in units of max(1, |expected|); NaN, which no bound admits, where a
-    /// logit is NaN.
+    /// number is NaN.
     private static func difference(_ found: [Float], _ expected: [Float]) -> Double {
         var largest = 0.0
         for (a, b) in zip(found, expected) {
@@ -78,11 +84,11 @@ public struct ReceiptCheck: Equatable, Sendable {
 }
 
 extension Receipt {
-    /// Whether logits mean the labels of a row: no other ones than a difference within the bound
+    /// Whether values mean the labels of a row: no other ones than a difference within the bound
     /// could have made of them.
-    fileprivate func agree(_ logits: [Float], _ row: Int) -> Bool {
-        let expected = rows[row].logits
-        let ids = Prediction(logits: logits, task: task).labelIDs
+    fileprivate func agree(_ values: [Float], _ row: Int) -> Bool {
+        let expected = rows[row].values
+        let ids = Prediction(logits: values, task: task).labelIDs
         let own = Prediction(logits: expected, task: task).labelIDs
         if ids == own { return true }
         func slack(_ id: Int) -> Double { bound * max(1, abs(Double(expected[id]))) }

@@ -34,12 +34,16 @@ struct ReceiptRows: Equatable, Sendable {
         return places.prefix(size).sorted()
     }
 
-    init(_ indices: [Int], of corpus: Corpus, _ data: DataSet) {
-        rows = indices.map { index in
-            let example = corpus.examples[index]
+    /// - Parameters:
+    ///   - chosen: which rows of `data`.
+    ///   - places: for each row of `data` its place in `corpus`.
+    init(_ chosen: [Int], of data: DataSet, at places: [Int], in corpus: Corpus) {
+        rows = chosen.map { row in
+            let (ids, example) = (data.ids[row], corpus.examples[places[row]])
             return Row(
-                index: index, line: example.line, textDigest: Self.digest(of: example.text),
-                idsDigest: Self.digest(of: data.ids[index]), tokens: data.ids[index].count)
+                index: places[row], line: example.line,
+                textDigest: Self.digest(of: example.text), idsDigest: Self.digest(of: ids),
+                tokens: ids.count)
         }
     }
 

@@ -30,6 +30,8 @@ METHODS = {
 # fp32 against fp32 over a few hundred tokens; a step moves parameters by RATE, and what rounding
 # turns there shows in the next loss.
 LOSS_BOUND, TOKEN_BOUND = 2e-5, 2e-4
+# In units of max(1, |logit|).
+MERGE_BOUND = 1e-5
 
 passed = failed = 0
 
@@ -134,7 +136,8 @@ def case(program, golden, work, base, method):
         close(f"{name}: validation loss {step + 1}", found, expected, LOSS_BOUND * 4 ** (step + 1))
     check(f"{name}: it learns", loss.item() < report["epochs"][0]["train_loss"] - 0.01)
 
-    opened(program, name, work, directory, end, method, judged)
+    reference = opened(program, name, work, directory, end, method, judged)
+    merged(program, name, folder, end, reference, judged, BASES[base])
 
 
 def opened(program, name, work, directory, end, method, judged):
@@ -168,6 +171,36 @@ def opened(program, name, work, directory, end, method, judged):
     perplexity = cairn(program, "evaluate", *asked)["perplexity"]
     expected = math.exp(total / count)
     close(f"{name}: perplexity", perplexity / expected, 1, TOKEN_BOUND)
+    return model
+
+
+def merged(program, name, folder, end, reference, judged, is_tied):
+    """What `merge` makes, opened by transformers: the logits of base and adapter."""
+    target = folder / "merged"
+    cairn(program, "merge", str(end), "-o", str(target), "--dtype", "fp32", "--json")
+    model, info = AutoModelForCausalLM.from_pretrained(
+        target, dtype=torch.float32, output_loading_info=True
+    )
+    for key, names in info.items():
+        check(f"{name} merged: {key}", not names, names)
+    stored = safetensors.torch.load_file(target / "model.safetensors")
+    check(f"{name} merged: lm_head", ("lm_head.weight" in stored) != is_tied, sorted(stored))
+    table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    check(f"{name} merged: tied", (table is head) == is_tied)
+    tokenizer = AutoTokenizer.from_pretrained(target)
+    text = "the river runs to the sea"
+    ids = tokenizer(text, return_tensors="pt")["input_ids"]
+    model.eval()
+    worst = 0.0
+    for row in [*judged, ids]:
+        with torch.no_grad():
+            found, expected = model(input_ids=row).logits, reference(input_ids=row).logits
+        scale = expected.abs().clamp(min=1)
+        worst = max(worst, ((found - expected).abs() / scale).max().item())
+        # max() passes over a NaN that comes second.
+        check(f"{name} merged: finite", bool(found.isfinite().all()))
+    close(f"{name} merged: logits", worst, 0, MERGE_BOUND)
+    print(f"{name}: merged, largest difference {worst:.1e}")
 
 
 def main(program, golden, work):

@@ -4,7 +4,8 @@
 #
 # usage: run.sh CAIRN
 # Tied and untied tiny decoders, each with LoRA, rsLoRA, DoRA and in full: the losses of three AdamW
-# steps, validation loss and perplexity, and the log-likelihoods of PEFT's and transformers' models.
+# steps, validation loss and perplexity, the log-likelihoods of PEFT's and transformers' models, and
+# the logits of what `cairn merge` makes of each.
 # CAIRN_INTEROP_CACHE keeps the environment; CAIRN_INTEROP_WORK keeps the work folder.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
