@@ -1,47 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A case for every flag of every command: what it changes, or what it refuses.
+/// A case for every flag of every command that trains: what it changes, or what it refuses.
 
 extension FlagCase {
     static let all: [FlagCase] =
-        finetune + plan + resume + continued + branch + verify + drill + evaluate + predict + merge
-        + files
-        + hub + rest
+        finetune + plan + resume + continued + branch + drill + verify + evaluate + predict + merge
+        + files + hub + rest
 
-    /// Values that the flags of every command refuse, by flag.
-    private static let badValues: [(flag: String, value: String)] = [
-        ("--isa", "avx1024"), ("--device", "gpu"), ("--threads", "0"), ("--save-every", "0"),
-        ("--save-steps", "0"),
-        ("--save-minutes", "0"), ("--keep-last", "0"), ("--keep-best", "-1"),
-        ("--max-minutes", "0"), ("--learning-rate", "nan"), ("--schedule", "square"),
-        ("--power", "2"), ("--cycles", "2"), ("--min-rate", "2"), ("--warmup", "2"),
-        ("--decay-scope", "some"), ("--weight-decay", "-1"), ("--clip", "0"),
-        ("--batch-size", "0"), ("--token-budget", "0"), ("--class-weights", "some"),
-        ("--precision", "fp8"), ("--seed", "-1"), ("--monitor", "luck"), ("--min-delta", "-1"),
-        ("--patience", "-1"),
-    ]
-    private static let running = ["--isa", "--device", "--threads", "--max-minutes"]
-    private static let saving = [
-        "--save-every", "--save-steps", "--save-minutes", "--keep-last", "--keep-best",
-    ]
+    /// The cases with values that commands refuse. A flag is here, and not among those that make a
+    /// difference, for one of these reasons: no budget, no device and no number of threads changes a
+    /// result (`--token-budget`, `--device`, `--threads`, `--isa`, where nothing prints them); it
+    /// only checks (`--model-size`); what it chooses is no part of the plan (`--alpha`,
+    /// `--use-rslora`, `--dropout`, `--base-model`); it is about vectors, which an adapter has none
+    /// of (`--decay-scope`); or it moves moments that chance draws (`--seed` of a drill).
+    static func refused(_ base: [String], _ flags: [String]) -> [FlagCase] {
+        let values = [
+            "--isa": "avx1024", "--device": "gpu", "--threads": "0", "--max-minutes": "0",
+            "--token-budget": "0", "--decay-scope": "some",
+        ]
+        return flags.map { FlagCase(base, $0, values[$0]!) }
+    }
 
-    /// The cases in which those values are refused.
-    private static func refused(_ base: [String], _ flags: [String]? = nil) -> [FlagCase] {
-        badValues.filter { flags?.contains($0.flag) ?? true }.map {
-            FlagCase(base, $0.flag, $0.value)
+    static func without(_ flag: String, _ base: [String]) -> [String] {
+        base.filter { $0 != flag }
+    }
+
+    /// What says where a run's files lie now, for a run whose files are gone; without one of these
+    /// a command that needs them is refused.
+    static func moved(_ command: [String], look: Look, flags: [String]) -> [FlagCase] {
+        let places = ["--model": "model", "--data": "train.jsonl", "--eval-data": "eval.jsonl"]
+        return flags.map { flag in
+            let others = flags.filter { $0 != flag }.flatMap { [$0, places[$0]!] }
+            return FlagCase(command + others, flag, places[flag]!, look: look)
         }
     }
 
-    private static func without(_ flag: String, _ base: [String]) -> [String] {
-        base.filter { $0 != flag }
+    /// The flags that decide which checkpoints a run of five epochs leaves in a folder.
+    private static func saving(_ base: [String], in folder: String) -> [FlagCase] {
+        [
+            FlagCase(base, "--save-every", "2", look: .names(folder)),
+            FlagCase(base, "--save-steps", "2", look: .names(folder)),
+            FlagCase(base, "--save-minutes", "0.00001", look: .names(folder)),
+            FlagCase(base + ["--save-every", "1"], "--keep-last", "1", look: .names(folder)),
+            FlagCase(base + ["--save-every", "1"], "--keep-best", "1", look: .names(folder)),
+        ]
+    }
+
+    /// The flags that say how a run is computed; its first line tells threads and instruction set.
+    private static func running(_ base: [String]) -> [FlagCase] {
+        [
+            FlagCase(base, "--max-minutes", "0.00001", look: .status),
+            FlagCase(base, "--threads", "2", look: .line),
+            FlagCase(base, "--isa", "scalar", look: .line),
+        ] + refused(base, ["--device"])
     }
 
     // MARK: Training
 
     private static let finetune: [FlagCase] = {
         let base = FlagBench.finetune
-        let longer = base.map { $0 == "1" ? "3" : $0 }
+        let longer = FlagBench.finetune(epochs: 3)
         return [
-            FlagCase(base, "--task", "summarize"),
+            FlagCase(base, "--task", "causal", look: .digest),
             FlagCase(base, "--problem", "regression", look: .digest),
             FlagCase(base, "--data", "other.jsonl", look: .digest),
             FlagCase(base, "--eval-data", "eval.jsonl", look: .key("best_val_loss")),
@@ -49,8 +68,10 @@ extension FlagCase {
             FlagCase(base, "--output", "elsewhere", look: .key("checkpoint_dir")),
             FlagCase(base, "--model-size", "7B"),
             FlagCase(base, "--method", "full", look: .digest),
+            // A folder without weights: refused as a base, and not as a plan of one.
             FlagCase(
-                base + ["--method", "full"], "--init", "random", says: "a random start needs"),
+                base.map { $0 == "model" ? "bare" : $0 } + ["--method", "full"], "--init",
+                "random", look: .digest),
             FlagCase(base, "--rank", "4", look: .digest),
             FlagCase(base, "--alpha", "8", look: .digest),
             FlagCase(base, "--use-rslora", look: .digest),
@@ -59,7 +80,8 @@ extension FlagCase {
             FlagCase(base, "--dropout", "0.5", look: .digest),
             FlagCase(base, "--max-length", "4", look: .digest),
             FlagCase(base, "--val-split", "0.4", look: .digest),
-            FlagCase(base, "--from-trainer", "nowhere", says: "nowhere"),
+            FlagCase(
+                FlagBench.finetune(epochs: 2), "--from-trainer", "exported", look: .line),
             FlagCase(
                 base, "--base-model", "me/base", look: .file("out/best/adapter_config.json")),
             FlagCase(base, "--epochs", "2", look: .digest),
@@ -76,24 +98,15 @@ extension FlagCase {
             FlagCase(base, "--weight-decay", "0.1", look: .digest),
             FlagCase(base, "--clip", "0.001", look: .digest),
             FlagCase(base, "--batch-size", "8", look: .digest),
-            // No budget changes the result.
-            FlagCase(base, "--token-budget", "0"),
             FlagCase(base, "--class-weights", "balanced", look: .digest),
             FlagCase(base, "--precision", "fp32", look: .digest),
             FlagCase(base, "--seed", "7", look: .digest),
-            FlagCase(base, "--monitor", "luck"),
+            FlagCase(base, "--monitor", "val-accuracy", look: .said("improved")),
             FlagCase(longer + ["--patience", "0"], "--min-delta", "1000", look: .status),
             FlagCase(longer + ["--min-delta", "1000"], "--patience", "0", look: .status),
-            FlagCase(longer, "--save-every", "1", look: .names("out")),
-            FlagCase(base, "--save-steps", "2", look: .names("out")),
-            FlagCase(base, "--save-minutes", "0.00001", look: .names("out")),
-            FlagCase(longer + ["--save-every", "1"], "--keep-last", "1", look: .names("out")),
-            FlagCase(longer + ["--save-every", "1"], "--keep-best", "1", look: .names("out")),
-            FlagCase(base, "--max-minutes", "0.00001", look: .status),
-            FlagCase(base, "--threads", "2", look: .line),
-            FlagCase(base, "--isa", "avx1024"), FlagCase(base, "--device", "gpu"),
             FlagCase(without("--json", base), "--json"),
-        ]
+        ] + saving(FlagBench.finetune(epochs: 5), in: "out") + running(base)
+            + refused(base, ["--token-budget"])
     }()
 
     private static let plan: [FlagCase] = {
@@ -101,11 +114,34 @@ extension FlagCase {
             ["plan"]
             + without("out", without("-o", Array(FlagBench.finetune.dropFirst())))
         let compared = ["plan", "plan.json", "--json"]
+        let kept = Look.key("disk", "kept_checkpoints")
+        let saving = base + ["--save-steps", "1"]
+        let longer =
+            ["plan"]
+            + without("out", without("-o", Array(FlagBench.finetune(epochs: 5).dropFirst())))
+        func setting(_ flag: String, _ value: String, _ key: String, more: [String] = [])
+            -> FlagCase
+        {
+            FlagCase(base + more, flag, value, look: .key("settings", key))
+        }
+        let settings = [
+            setting("--learning-rate", "1e-3", "learning_rate"),
+            setting("--schedule", "constant", "schedule"),
+            setting("--power", "4", "power", more: ["--schedule", "polynomial"]),
+            setting("--cycles", "3", "cycles", more: ["--schedule", "cosine-restarts"]),
+            setting("--min-rate", "0.5", "min_ratio"), setting("--warmup", "0.5", "warmup"),
+            setting("--decay-scope", "matrices", "decay_scope"),
+            setting("--weight-decay", "0.1", "weight_decay"), setting("--clip", "0.5", "clip"),
+            setting("--class-weights", "balanced", "class_weights"),
+            setting("--precision", "fp32", "precision"), setting("--seed", "7", "seed"),
+            setting("--monitor", "val-accuracy", "monitor"),
+            setting("--min-delta", "1", "min_delta"), setting("--patience", "3", "patience"),
+        ]
         let optimizer = Look.key("memory", "optimizer_bytes")
         return [
             FlagCase(base, "--save", "new.json", look: .names(".")),
             FlagCase(compared, "--compare", "run", look: .key("notes")),
-            FlagCase(base, "--task", "summarize"),
+            FlagCase(base, "--task", "causal", look: .key("labels")),
             FlagCase(base, "--problem", "regression", look: .key("labels")),
             FlagCase(base, "--data", "other.jsonl", look: .key("rows", "train", "rows")),
             FlagCase(base, "--eval-data", "eval.jsonl", look: .key("rows", "validation", "rows")),
@@ -113,7 +149,9 @@ extension FlagCase {
             FlagCase(base, "--output", "train.jsonl", says: "expected a directory"),
             FlagCase(base, "--model-size", "7B"),
             FlagCase(base, "--method", "full", look: optimizer),
-            FlagCase(base, "--init", "random"),
+            FlagCase(
+                base.map { $0 == "model" ? "bare" : $0 } + ["--method", "full"], "--init", "random",
+                look: .key("steps")),
             FlagCase(base, "--rank", "4", look: optimizer),
             FlagCase(base, "--alpha", "0"),
             FlagCase(base + ["--method", "full"], "--use-rslora"),
@@ -125,41 +163,68 @@ extension FlagCase {
             FlagCase(base, "--from-trainer", "nowhere", says: "nowhere"),
             FlagCase(base, "--base-model", "/model", says: "'/model'"),
             FlagCase(base, "--epochs", "2", look: .key("steps")),
+            FlagCase(base, "--batch-size", "8", look: .key("steps")),
+            FlagCase(base, "--token-budget", "32", look: .key("memory", "activations_bytes")),
+            FlagCase(base, "--threads", "2", look: .key("threads")),
+            FlagCase(base, "--isa", "scalar", look: .key("isa")),
+            FlagCase(longer, "--save-every", "1", look: kept),
+            FlagCase(base, "--save-steps", "1", look: kept),
+            FlagCase(saving, "--keep-last", "1", look: kept),
+            FlagCase(saving, "--keep-best", "1", look: kept),
+            FlagCase(base, "--save-minutes", "0"),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(base)
+        ] + settings + refused(base, ["--device", "--max-minutes"])
     }()
 
     private static let resume: [FlagCase] = {
         let base = ["resume", "run", "--threads", "1", "--json"]
+        let longer = base + ["--epochs", "5"]
+        let files = ["--model", "--data", "--eval-data"]
         return [
             FlagCase(base, "--epochs", "3", look: .digest),
-            FlagCase(base, "--model", "nowhere", says: "nowhere"),
-            FlagCase(base, "--data", "other.jsonl", says: "'data'"),
-            FlagCase(base, "--eval-data", "eval.jsonl", says: "'eval-data'"),
             FlagCase(base, "--test-data", "eval.jsonl", look: .key("test")),
             FlagCase(base, "--output", "elsewhere", look: .key("checkpoint_dir")),
             FlagCase(base + ["--data", "other.jsonl"], "--allow", "data", look: .digest),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(base, saving + running)
+        ] + moved(["resume", "orphan", "--epochs", "3", "--json"], look: .digest, flags: files)
+            + saving(longer, in: "run") + running(longer)
     }()
 
     private static let continued: [FlagCase] = {
         let base = [
             "continue", "run/best", "-o", "second", "--epochs", "1", "--threads", "1", "--json",
         ]
-        let own = ["--seed", "--learning-rate"]
+        let longer = ["continue", "run/best", "-o", "second", "--epochs", "5", "--json"]
+        let orphan = ["continue", "orphan/best", "-o", "second", "--epochs", "1", "--json"]
         return [
             FlagCase(base, "--data", "other.jsonl", look: .digest),
             FlagCase(base, "--eval-data", "eval.jsonl", look: .key("best_val_loss")),
             FlagCase(base, "--test-data", "eval.jsonl", look: .key("test")),
-            FlagCase(base, "--model", "nowhere", says: "nowhere"),
             FlagCase(base, "--output", "elsewhere", look: .key("checkpoint_dir")),
             FlagCase(base, "--keep-optimizer", look: .digest),
             FlagCase(base, "--epochs", "2", look: .digest),
             FlagCase(base, "--seed", "7", look: .digest),
             FlagCase(base, "--learning-rate", "1e-3", look: .digest),
+            FlagCase(base, "--schedule", "constant", look: .digest),
+            FlagCase(
+                base + ["--schedule", "polynomial", "--power", "2"], "--power", "4", look: .digest),
+            FlagCase(
+                base + ["--schedule", "cosine-restarts", "--cycles", "2"], "--cycles", "3",
+                look: .digest),
+            FlagCase(base, "--min-rate", "0.5", look: .digest),
+            FlagCase(base, "--warmup", "0.5", look: .digest),
+            FlagCase(base, "--weight-decay", "0.1", look: .digest),
+            FlagCase(base, "--clip", "0.001", look: .digest),
+            FlagCase(base, "--batch-size", "8", look: .digest),
+            FlagCase(base, "--class-weights", "balanced", look: .digest),
+            FlagCase(base, "--precision", "fp32", look: .digest),
+            FlagCase(base, "--monitor", "val-accuracy", look: .said("improved")),
+            FlagCase(longer + ["--patience", "0"], "--min-delta", "1000", look: .status),
+            FlagCase(longer + ["--min-delta", "1000"], "--patience", "0", look: .status),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(base, badValues.map(\.flag).filter { !own.contains($0) })
+        ] + moved(orphan, look: .digest, flags: ["--model", "--data", "--eval-data"])
+            + saving(longer, in: "second") + running(base)
+            + refused(base, ["--token-budget", "--decay-scope"])
     }()
 
     private static let branch: [FlagCase] = {
@@ -167,130 +232,17 @@ extension FlagCase {
             "branch", "run/epoch-1", "--set", "learning_rate=1e-3", "-o", "second", "--threads",
             "1", "--json",
         ]
+        let orphan = [
+            "branch", "orphan/epoch-1", "--set", "learning_rate=1e-3", "-o", "second", "--json",
+        ]
         return [
             FlagCase(base, "--set", "learning_rate=1e-4", look: .digest),
             FlagCase(base, "--output", "elsewhere", look: .key("checkpoint_dir")),
-            FlagCase(base, "--model", "nowhere", says: "nowhere"),
-            FlagCase(base, "--data", "other.jsonl", says: "'data'"),
-            FlagCase(base, "--eval-data", "eval.jsonl", says: "'eval-data'"),
             FlagCase(base, "--test-data", "eval.jsonl", look: .key("test")),
             FlagCase(base + ["--data", "other.jsonl"], "--allow", "data", look: .digest),
             FlagCase(without("--json", base), "--json"),
-        ] + refused(base, saving + running)
-    }()
-
-    private static let verify: [FlagCase] = {
-        let base = ["verify", "run", "--json"]
-        let replay = base + ["--replay", "--threads", "1"]
-        return [
-            FlagCase(base, "--replay", look: .key("replay")),
-            FlagCase(replay, "--from", "8", look: .key("replay", "first_step")),
-            FlagCase(replay, "--steps", "2", look: .key("replay", "last_step")),
-            FlagCase(replay, "--model", "nowhere", says: "nowhere"),
-            FlagCase(replay, "--data", "nowhere.jsonl", says: "nowhere"),
-            FlagCase(replay, "--eval-data", "nowhere.jsonl", says: "nowhere"),
-            FlagCase(without("--json", base), "--json"),
-        ] + refused(replay, ["--threads", "--isa", "--device"])
-    }()
-
-    private static let drill: [FlagCase] = {
-        let base = [
-            "drill", "--model", "model", "--data", "train.jsonl", "--kills", "1", "--epochs", "1",
-        ]
-        // The child refuses its flags; the drill says that its run failed.
-        let failed = "the undisturbed run failed"
-        return [
-            FlagCase(base, "--kills", "0"), FlagCase(base, "--ending", "flood"),
-            FlagCase(["drill"], "--model", "model"), FlagCase(["drill"], "--data", "train.jsonl"),
-            FlagCase(base, "--output", "drilled", look: .names(".")),
-            FlagCase(base, "--epochs", "0", says: failed),
-            FlagCase(base, "--save-steps", "0", says: failed), FlagCase(base, "--seed", "-1"),
-            FlagCase(base, "--threads", "0", says: failed), FlagCase(base, "--json"),
-        ]
-    }()
-
-    // MARK: Checkpoints
-
-    private static let evaluate: [FlagCase] = {
-        let base = ["evaluate", "run/best", "--data", "eval.jsonl", "--threads", "1", "--json"]
-        return [
-            FlagCase(base, "--data", "train.jsonl", look: .key("rows")),
-            FlagCase(base, "--errors", "2", look: .key("errors")),
-            FlagCase(base, "--base", "nowhere", says: "nowhere"),
-            FlagCase(base, "--precision", "fp32", look: .key("loss")),
-            FlagCase(without("--json", base), "--json"),
-        ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
-    }()
-
-    private static let predict: [FlagCase] = {
-        let base = ["predict", "run/best", "--text", "a fine film", "--threads", "1", "--json"]
-        return [
-            FlagCase(base, "--text", "a dull film"),
-            FlagCase(
-                ["predict", "run/best", "--data", "eval.jsonl"], "--data", "train.jsonl"),
-            FlagCase(base, "--base", "nowhere", says: "nowhere"),
-            FlagCase(base, "--precision", "fp32"),
-            FlagCase(without("--json", base), "--json"),
-        ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
-    }()
-
-    private static let merge: [FlagCase] = {
-        let base = ["merge", "run/best", "-o", "merged", "--threads", "1", "--json"]
-        return [
-            FlagCase(base, "--output", "elsewhere", look: .names(".")),
-            FlagCase(base, "--dtype", "bf16", look: .key("dtypes")),
-            FlagCase(base, "--base", "nowhere", says: "nowhere"),
-            FlagCase(without("--json", base), "--json"),
-        ] + refused(base, ["--threads", "--isa"])
-    }()
-
-    private static let files: [FlagCase] = {
-        let convert = ["convert", "run/best/model.apr", "out.safetensors"]
-        let export = ["export", "run", "-o", "checkpoint-1"]
-        return [
-            FlagCase(["inspect", "run/best"], "--json"),
-            FlagCase(convert, "--format", "npz"),
-            FlagCase(["convert", "run/best/model.apr", "present.npz"], "--force"),
-            FlagCase(convert, "--json"),
-            FlagCase(export, "--output", "checkpoint-2", look: .names(".")),
-            FlagCase(export, "--model", "nowhere", says: "nowhere"),
-            FlagCase(export, "--data", "nowhere.jsonl", says: "nowhere"),
-            FlagCase(export, "--eval-data", "nowhere.jsonl", says: "nowhere"),
-            FlagCase(export, "--transformers", "3"),
-        ]
-    }()
-
-    // MARK: The Hub and the rest
-
-    private static let hub: [FlagCase] = {
-        let base = ["publish", "published", "me/model", "--dry-run", "--base-model", "me/base"]
-        return [
-            FlagCase(without("--dry-run", base), "--dry-run"),
-            FlagCase(base, "--private"), FlagCase(base, "--create-pr"),
-            FlagCase(base, "--revision", "next"), FlagCase(base, "--message", " "),
-            FlagCase(base, "--base-model", "/model", says: "'/model'"),
-            FlagCase(
-                base + ["--json"], "--include", "notes.txt", look: .key("files")),
-            // The card tells it.
-            FlagCase(base + ["--json"], "--no-gate", look: .key("files")),
-            FlagCase(base + ["--no-gate"], "--checkpoint", "nowhere"),
-            FlagCase(base + ["--no-gate"], "--data", "train.jsonl"),
-            FlagCase(base + ["--no-gate"], "--eval-data", "eval.jsonl"),
-            FlagCase(base, "--json"),
-            FlagCase(
-                "pull", "--include", elsewhere: "Tests/Interop/hub, against a loopback Hub"),
-            FlagCase("pull", "--json", elsewhere: "Tests/Interop/hub, against a loopback Hub"),
-        ]
-    }()
-
-    private static let rest: [FlagCase] = {
-        return [
-            FlagCase(
-                ["quickstart", "-o", "model"], "--output", "train.jsonl", says: "a directory"),
-            FlagCase(["quickstart", "-o", "train.jsonl"], "--threads", "0"),
-            FlagCase(["quickstart", "-o", "train.jsonl"], "--isa", "avx1024"),
-            FlagCase("quickstart", "--json", elsewhere: "the step 'quickstart' of .ci/run"),
-            FlagCase(["man"], "--output", "pages", look: .names(".")), FlagCase(["man"], "--json"),
-        ]
+        ] + moved(orphan, look: .digest, flags: ["--model", "--data", "--eval-data"])
+            + saving(base.map { $0 == "learning_rate=1e-3" ? "epochs=5" : $0 }, in: "second")
+            + running(base)
     }()
 }

@@ -131,6 +131,14 @@ extension Job {
 
     func remove(_ file: URL) throws { try FileManager.default.removeItem(at: file) }
 
+    /// Copies a file or a folder of the job, by their names in it.
+    func copy(_ name: String, to target: String) throws {
+        let place = url.appendingPathComponent(target)
+        try FileManager.default.createDirectory(
+            at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(at: url.appendingPathComponent(name), to: place)
+    }
+
     func makeDirectory(_ directory: URL) throws {
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     }
