@@ -6,7 +6,7 @@ import Foundation
 
 /// What to measure, and on what.
 struct BenchOptions {
-    enum Subject: String, CaseIterable { case kernels, step, files, growth, compare }
+    enum Subject: String, CaseIterable { case kernels, step, files, tokens, growth, compare }
 
     /// The benchmark was called wrongly; exit code 2.
     struct Wrong: Error {
@@ -20,10 +20,12 @@ struct BenchOptions {
                cairn-bench step --model DIR [--profile] [--threads N] [--isa NAME] [--json]
                                 [--quick] [--compare RUN]
                cairn-bench files [--peer PYTHON] [--json] [--quick] [--compare RUN]
+               cairn-bench tokens --model DIR --data FILE [--peer PYTHON] [--json] [--quick]
+                                  [--compare RUN]
                cairn-bench growth [--threads N] [--isa NAME] [--json] [--quick] [--compare RUN]
                cairn-bench compare RUN RUN [--json]
-          --peer   a Python with torch and numpy, for files with safetensors and numpy, timed in
-                   turns with Cairn on the same sizes
+          --peer   a Python with torch and numpy, for files with safetensors and numpy, for tokens
+                   with tokenizers, timed in turns with Cairn on the same work
           --profile  prints the share of time and of the roof by kind of operation
           --quick  checks results on the smaller shapes and prints no times
           --compare  names the rows that are slower than those of RUN, a document of --json, as in
@@ -32,6 +34,7 @@ struct BenchOptions {
 
     let subject: Subject
     private(set) var model: URL?
+    private(set) var data: URL?
     private(set) var peer: String?
     private(set) var threads = Context.defaultThreads
     private(set) var isa = ISA.best
@@ -59,8 +62,10 @@ struct BenchOptions {
             case "--compare" where subject != .compare:
                 kept = [URL(fileURLWithPath: try value())]
             case "--profile" where subject == .step: profiles = true
-            case "--model" where subject == .step: model = URL(fileURLWithPath: try value())
-            case "--peer" where [.kernels, .files].contains(subject): peer = try value()
+            case "--data" where subject == .tokens: data = URL(fileURLWithPath: try value())
+            case "--model" where [.step, .tokens].contains(subject):
+                model = URL(fileURLWithPath: try value())
+            case "--peer" where [.kernels, .files, .tokens].contains(subject): peer = try value()
             case "--threads" where subject != .compare:
                 let text = try value()
                 guard let number = Int(text), (1...Context.maximumThreads).contains(number) else {
@@ -80,7 +85,8 @@ struct BenchOptions {
             default: throw Wrong("'\(flag)' is no flag of \(subject.rawValue)")
             }
         }
-        if subject == .step, model == nil { throw Wrong("--model is missing") }
+        if [.step, .tokens].contains(subject), model == nil { throw Wrong("--model is missing") }
+        if subject == .tokens, data == nil { throw Wrong("--data is missing") }
         if subject == .compare, kept.count != 2 {
             throw Wrong("compare needs two runs, found \(kept.count)")
         }

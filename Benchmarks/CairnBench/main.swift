@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// `cairn-bench`: how fast kernels, a training step and files are and how their cost grows, each
+/// `cairn-bench`: how fast kernels, a training step, files and tokenizers are and how their cost grows, each
 /// checked before it is timed.
 
 import Cairn
@@ -19,6 +19,7 @@ do {
     case .kernels: try KernelBench(options, report).run()
     case .step: try StepBench(options, report).run()
     case .files: try FilesBench(options, report).run()
+    case .tokens: try TokensBench(options, report).run()
     case .growth: try GrowthBench(options, report).run()
     case .compare: break
     }
