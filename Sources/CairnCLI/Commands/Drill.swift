@@ -174,7 +174,13 @@ struct Drill: Command {
         /// A run that ends before it could be disturbed often enough is begun anew.
         mutating func finish() throws -> String {
             var last: String?
+            var told = 0
             while counts.values.reduce(0, +) < drill.kills {
+                let done = counts.values.reduce(0, +)
+                if done >= told + 50 {
+                    told = done
+                    Terminal.error("ended \(done) of \(drill.kills) times")
+                }
                 if let digest = try disturb() {
                     if let last, last != digest { return digest }
                     last = digest
