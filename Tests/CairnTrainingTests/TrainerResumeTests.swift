@@ -223,12 +223,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("epoch", JSONValue.null, "metadata.epoch must be the last epoch that was finished"),
-        ("epoch", "one", "metadata.epoch must be a whole number"),
-        ("epoch", -3, "metadata.epoch must be a whole number that is not negative"),
-        ("best_metric", "low", "metadata.best_metric must be a number"),
-        ("stale_epochs", -1, "metadata.stale_epochs must be a whole number that is not negative"),
-        ("monitor_name", 7, "metadata.monitor_name must be a text"),
+        ("epoch", JSONValue.null, "'metadata.epoch' must be the last epoch that was finished"),
+        ("epoch", "one", "'metadata.epoch' must be a whole number"),
+        ("epoch", -3, "'metadata.epoch' must be a whole number of at least 0"),
+        ("best_metric", "low", "'metadata.best_metric' must be a number"),
+        ("stale_epochs", -1, "'metadata.stale_epochs' must be a whole number of at least 0"),
+        ("monitor_name", 7, "'metadata.monitor_name' must be a string"),
     ])
     func `weakness 5: counters that are no counters are refused by place`(
         key: String, value: JSONValue, reason: String
@@ -262,10 +262,10 @@ import Testing
 
         #expect(
             message { _ = try RunBundle(json: without).payload() }
-                .contains("checkpoint must be a checkpoint, found none"))
+                .contains("'checkpoint' must be a checkpoint, found none"))
         #expect(
             message { _ = try RunBundle(json: bare).payload() }
-                .contains("checkpoint.metadata must be an object, found nothing"))
+                .contains("'checkpoint.metadata' must be an object, found nothing"))
     }
 
     @Test func `weakness 21: a bundle of another format is refused`() {
@@ -274,7 +274,7 @@ import Testing
 
         #expect(
             message { _ = try RunBundle(json: other) }.contains(
-                "format must be mlx_dsl_run_bundle_v1, found 'v999'"))
+                "'format' must be mlx_dsl_run_bundle_v1, found 'v999'"))
     }
 
     @Test func `weakness 36: a bundle and a checkpoint at different epochs are refused`() throws {
@@ -392,6 +392,6 @@ import Testing
 
         let text = message { _ = try TrainerState(metadata: metadata, file: "x.bin") }
 
-        #expect(text == "x.bin: cairn_trainer.schema must be 1, found 2")
+        #expect(text == "x.bin: key 'cairn_trainer.schema' must be 1, found 2")
     }
 }

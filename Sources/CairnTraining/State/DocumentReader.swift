@@ -21,12 +21,13 @@ struct DocumentReader {
         self.object = object
     }
 
-    private func failure(_ key: String, _ expected: String) -> TrainingError {
-        let found = object[key].map { value in
+    /// The error of a member; `found` is what it has, unless said otherwise.
+    func failure(_ key: String, _ expected: String, found: String? = nil) -> TrainingError {
+        let value = object[key].map { value in
             value.string.map { "'\($0)'" } ?? value.number.map { "\($0)" } ?? value.kind
         }
         return .badMetadata(
-            file: file, key: place + key, expected: expected, found: found ?? "nothing")
+            file: file, key: place + key, expected: expected, found: found ?? value ?? "nothing")
     }
 
     private func require<Value>(
@@ -48,6 +49,28 @@ struct DocumentReader {
 
     func number(_ key: String) throws(TrainingError) -> Double {
         try require(key, "a number") { $0.number }
+    }
+
+    /// A number, also one that is not finite, which documents hold as text.
+    func real(_ key: String) throws(TrainingError) -> Double {
+        try require(key, "a number") { $0.real }
+    }
+
+    func optionalReal(_ key: String) throws(TrainingError) -> Double? {
+        object[key]?.isNull == false ? try real(key) : nil
+    }
+
+    func reals(_ key: String) throws(TrainingError) -> [Double] {
+        try require(key, "a list of numbers") { json in
+            json.array.flatMap { values in
+                let numbers = values.compactMap(\.real)
+                return numbers.count == values.count ? numbers : nil
+            }
+        }
+    }
+
+    func optionalCount(_ key: String) throws(TrainingError) -> Int? {
+        object[key]?.isNull == false ? try count(key) : nil
     }
 
     func count(_ key: String, atLeast minimum: Int = 0) throws(TrainingError) -> Int {
@@ -72,6 +95,21 @@ struct DocumentReader {
                 return texts.count == values.count ? texts : nil
             }
         }
+    }
+
+    /// The members of an object.
+    func members(_ key: String) throws(TrainingError) -> JSONObject {
+        try require(key, "an object") { $0.object }
+    }
+
+    /// The objects of a list.
+    func readers(_ key: String) throws(TrainingError) -> [DocumentReader] {
+        var readers: [DocumentReader] = []
+        for (index, json) in try array(key).enumerated() {
+            readers.append(
+                try DocumentReader(json, file: file, place: "\(place)\(key)[\(index)]."))
+        }
+        return readers
     }
 
     func reader(_ key: String) throws(TrainingError) -> DocumentReader {

@@ -15,8 +15,6 @@ public enum TrainerError: Error, Equatable, Sendable {
     case exhausted(kind: SplitKind, epoch: Int)
     /// A source that cannot be resumed from as it was asked for.
     case resume(source: String, reason: String)
-    /// A place in a run bundle or in a saved state is not what it must be.
-    case entry(file: String, place: String, expected: String, found: String)
     /// A checkpoint's bytes are not those that its record names.
     case damaged(path: String, expected: String, found: String)
 }
@@ -37,8 +35,6 @@ extension TrainerError: CustomStringConvertible {
             "epoch \(epoch): the \(kind.rawValue) data can be gone through once and is used up; "
                 + "give a collection, or a closure that opens it anew for each epoch"
         case .resume(let source, let reason): "cannot resume from \(source): \(reason)"
-        case .entry(let file, let place, let expected, let found):
-            "\(file): \(place) must be \(expected), found \(found)"
         case .damaged(let path, let expected, let found):
             "\(path): expected SHA-256 \(expected), found \(found); the file was changed or damaged"
         }

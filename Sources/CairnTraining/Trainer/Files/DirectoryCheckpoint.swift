@@ -52,20 +52,21 @@ enum DirectoryCheckpoint {
                 reason: verification.problems.map(\.description).joined(separator: "; "))
         }
         let file = url.appendingPathComponent(state)
-        let reader = StateReader(
-            json: try JSONValue.parse(contentsOf: file), file: file.path, place: "$")
-        let schema = try reader.integer("schema")
+        let reader = try DocumentReader(try JSONValue.parse(contentsOf: file), file: file.path)
+        let schema = try reader.count("schema")
         guard schema == Self.schema else {
-            throw reader.fault("schema", "\(Self.schema)", "\(schema)")
+            throw reader.failure("schema", "\(Self.schema)")
         }
         return ModelFileContent(
             tensors: try SafetensorsFile(contentsOf: url.appendingPathComponent(weights)).tensors,
-            metadata: try reader.object("metadata"),
-            optimizer: reader.json["optimizer"] == nil
-                ? nil : try optimizerState(try reader.member("optimizer"), url))
+            metadata: try reader.members("metadata"),
+            optimizer: reader.object["optimizer"] == nil
+                ? nil : try optimizerState(try reader.reader("optimizer"), url))
     }
 
-    private static func optimizerState(_ reader: StateReader, _ url: URL) throws -> OptimizerState {
+    private static func optimizerState(_ reader: DocumentReader, _ url: URL) throws
+        -> OptimizerState
+    {
         let file = try SafetensorsFile(contentsOf: url.appendingPathComponent(slots))
         var slots: [String: [String: Tensor]] = [:]
         for (key, tensor) in file.tensors {
@@ -78,7 +79,7 @@ enum DirectoryCheckpoint {
             slots[parameter, default: [:]][String(key[..<slash])] = tensor
         }
         return OptimizerState(
-            step: UInt64(try reader.integer("step")),
+            step: UInt64(try reader.count("step")),
             groups: try reader.array("groups").map {
                 try OptimizerState.Group(json: $0, file: reader.file)
             }, slots: slots, learningRate: try reader.optionalReal("learning_rate"))

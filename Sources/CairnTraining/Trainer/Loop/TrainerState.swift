@@ -118,57 +118,58 @@ extension TrainerState {
 
     /// Reads what `metadata(adding:)` wrote; nil when there is no state in it.
     ///
-    /// - Throws: `TrainerError.entry` for a newer schema, and for a part that is missing or not
+    /// - Throws: `TrainingError.badMetadata` for a newer schema, and for a part that is missing or not
     ///   what it must be.
-    package init?(metadata: JSONObject, file: String) throws(TrainerError) {
+    package init?(metadata: JSONObject, file: String) throws(TrainingError) {
         guard let json = metadata[Self.key] else { return nil }
-        let reader = StateReader(json: json, file: file, place: Self.key)
-        let schema = try reader.integer("schema")
+        let reader = try DocumentReader(json, file: file, place: Self.key + ".")
+        let schema = try reader.count("schema")
         guard schema == Self.schema else {
-            throw reader.fault("schema", "\(Self.schema)", "\(schema)")
+            throw reader.failure("schema", "\(Self.schema)")
         }
-        let place = try reader.member("position")
-        let watch = try reader.member("monitor")
+        let place = try reader.reader("position")
+        let watch = try reader.reader("monitor")
         guard let mode = Monitor.Mode(rawValue: try watch.string("mode")) else {
-            throw watch.fault("mode", "min or max", try watch.string("mode"))
+            throw watch.failure("mode", "min or max")
         }
         let rule = Monitor.Rule(
             name: try watch.string("name"), mode: mode, minDelta: try watch.real("min_delta"),
-            patience: try watch.optionalInteger("patience"))
+            patience: try watch.optionalCount("patience"))
         self.init(monitor: rule, dataKey: try place.string("data"))
         runID = try reader.string("run_id")
-        step = try reader.integer("step")
-        position.epoch = try place.integer("epoch")
-        position.index = try place.integer("index")
+        step = try reader.count("step")
+        position.epoch = try place.count("epoch")
+        position.index = try place.count("index")
         losses = try reader.reals("losses")
         weights = try reader.reals("weights")
-        right = try reader.integer("right")
-        judged = try reader.integer("judged")
+        right = try reader.count("right")
+        judged = try reader.count("judged")
         epochSeconds = try reader.real("epoch_seconds")
         seconds = try reader.real("seconds")
         learningRate = try reader.optionalReal("learning_rate")
-        rows = try reader.members("rows").map(EpochRow.init)
+        rows = try reader.readers("rows").map(EpochRow.init)
         monitor = Monitor(
-            rule, best: try watch.optionalReal("best"), stale: try watch.integer("stale"),
+            rule, best: try watch.optionalReal("best"), stale: try watch.count("stale"),
             stoppedEarly: try watch.bool("stopped_early"))
-        hooks = try Self.counters(try reader.member("hooks"))
-        for (name, value) in try reader.object("settings") {
+        hooks = try Self.counters(try reader.reader("hooks"))
+        for (name, value) in try reader.members("settings") {
             guard let setting = RunSetting(rawValue: name) else {
-                throw reader.fault("settings.\(name)", "a known setting", "an unknown one")
+                throw reader.failure(
+                    "settings.\(name)", "a known setting", found: "an unknown one")
             }
             settings[setting] = value
         }
     }
 
-    private static func counters(_ reader: StateReader) throws(TrainerError) -> Hooks.Counters {
+    private static func counters(_ reader: DocumentReader) throws(TrainingError) -> Hooks.Counters {
         var counters = Hooks.Counters()
-        let occurrences = try reader.member("occurrences")
-        for name in try reader.object("occurrences").keys {
-            counters.occurrences[name] = try occurrences.integer(name)
+        let occurrences = try reader.reader("occurrences")
+        for name in try reader.members("occurrences").keys {
+            counters.occurrences[name] = try occurrences.count(name)
         }
         for value in try reader.array("done") {
             guard let name = value.string else {
-                throw reader.fault("done", "names", value.kind)
+                throw reader.failure("done", "names", found: value.kind)
             }
             counters.done.insert(name)
         }
@@ -177,92 +178,21 @@ extension TrainerState {
 }
 
 extension EpochRow {
-    init(_ reader: StateReader) throws(TrainerError) {
-        epoch = try reader.integer("epoch")
-        batches = try reader.integer("batches")
+    init(_ reader: DocumentReader) throws(TrainingError) {
+        epoch = try reader.count("epoch")
+        batches = try reader.count("batches")
         epochLoss = try reader.optionalReal("epoch_loss")
         validationLoss = try reader.optionalReal("val_loss")
-        validationBatches = try reader.integer("validation_batches")
+        validationBatches = try reader.count("validation_batches")
         monitorValue = try reader.optionalReal("monitor_value")
-        stale = try reader.integer("stale_epochs")
+        stale = try reader.count("stale_epochs")
         improved = try reader.bool("improved")
         metrics = [:]
-        let values = try reader.member("metrics")
-        for name in try reader.object("metrics").keys { metrics[name] = try values.real(name) }
+        let values = try reader.reader("metrics")
+        for name in try reader.members("metrics").keys { metrics[name] = try values.real(name) }
         learningRate = try reader.optionalReal("learning_rate")
-        steps = try reader.integer("steps")
+        steps = try reader.count("steps")
         trainSeconds = try reader.real("train_seconds")
         validationSeconds = try reader.real("validation_seconds")
-    }
-}
-
-/// Reads the members of a JSON object; faults name the place.
-struct StateReader {
-    let json: JSONValue
-    let file: String
-    let place: String
-
-    func fault(_ key: String, _ expected: String, _ found: String) -> TrainerError {
-        .entry(file: file, place: "\(place).\(key)", expected: expected, found: found)
-    }
-
-    private func value<T>(
-        _ key: String, _ expected: String, _ read: (JSONValue) -> T?
-    ) throws(TrainerError) -> T {
-        guard let value = json[key] else { throw fault(key, expected, "nothing") }
-        guard let result = read(value) else { throw fault(key, expected, value.kind) }
-        return result
-    }
-
-    func integer(_ key: String) throws(TrainerError) -> Int {
-        try value(key, "a whole number that is not negative") { value in
-            value.integer.flatMap { $0 >= 0 ? $0 : nil }
-        }
-    }
-
-    func optionalInteger(_ key: String) throws(TrainerError) -> Int? {
-        json[key]?.isNull == false ? try integer(key) : nil
-    }
-
-    func real(_ key: String) throws(TrainerError) -> Double {
-        try value(key, "a number") { $0.real }
-    }
-
-    func optionalReal(_ key: String) throws(TrainerError) -> Double? {
-        json[key]?.isNull == false ? try real(key) : nil
-    }
-
-    func bool(_ key: String) throws(TrainerError) -> Bool {
-        try value(key, "true or false") { $0.bool }
-    }
-
-    func string(_ key: String) throws(TrainerError) -> String {
-        try value(key, "a text") { $0.string }
-    }
-
-    func array(_ key: String) throws(TrainerError) -> [JSONValue] {
-        try value(key, "a list") { $0.array }
-    }
-
-    func object(_ key: String) throws(TrainerError) -> JSONObject {
-        try value(key, "an object") { $0.object }
-    }
-
-    func member(_ key: String) throws(TrainerError) -> StateReader {
-        StateReader(json: .object(try object(key)), file: file, place: "\(place).\(key)")
-    }
-
-    func members(_ key: String) throws(TrainerError) -> [StateReader] {
-        try array(key).enumerated().map { index, json in
-            StateReader(json: json, file: file, place: "\(place).\(key)[\(index)]")
-        }
-    }
-
-    func reals(_ key: String) throws(TrainerError) -> [Double] {
-        try value(key, "a list of numbers") { value in
-            guard let list = value.array else { return nil }
-            let numbers = list.compactMap(\.real)
-            return numbers.count == list.count ? numbers : nil
-        }
     }
 }

@@ -54,12 +54,12 @@ struct CheckpointHistory {
         let file = directory.appendingPathComponent(Self.fileName)
         guard FileManager.default.fileExists(atPath: file.path) else { return }
         let json = try JSONValue.parse(contentsOf: file)
-        let reader = StateReader(json: json, file: file.path, place: "$")
-        let schema = try reader.integer("schema")
+        let reader = try DocumentReader(json, file: file.path)
+        let schema = try reader.count("schema")
         guard schema == Self.schema else {
-            throw reader.fault("schema", "\(Self.schema)", "\(schema)")
+            throw reader.failure("schema", "\(Self.schema)")
         }
-        records = try reader.members("checkpoints").map { entry in
+        records = try reader.readers("checkpoints").map { entry in
             try CheckpointRecord(entry, in: directory)
         }.filter { FileManager.default.fileExists(atPath: $0.path.path) }
     }
@@ -210,16 +210,16 @@ extension CheckpointRecord {
     }
 
     /// The metadata is in the checkpoint itself.
-    init(_ reader: StateReader, in directory: URL) throws(TrainerError) {
+    init(_ reader: DocumentReader, in directory: URL) throws(TrainingError) {
         self.directory = directory
         path = RelativePath.resolve(try reader.string("path"), in: directory)
-        files = try reader.members("files").map { file throws(TrainerError) in
+        files = try reader.readers("files").map { file throws(TrainingError) in
             CommittedFile(
-                name: try file.string("name"), size: try file.integer("size"),
+                name: try file.string("name"), size: try file.count("size"),
                 sha256: try file.string("sha256"))
         }
-        epoch = try reader.integer("epoch")
-        step = try reader.integer("step")
+        epoch = try reader.count("epoch")
+        step = try reader.count("step")
         monitorName = try reader.string("monitor_name")
         monitorValue = try reader.optionalReal("monitor_value")
         epochLoss = try reader.optionalReal("epoch_loss")

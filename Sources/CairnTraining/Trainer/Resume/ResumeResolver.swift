@@ -241,15 +241,16 @@ struct MetadataReader {
     let metadata: JSONObject
     let file: String
 
-    func state(fresh: TrainerState) throws(TrainerError) -> (TrainerState, notes: [String]) {
+    func state(fresh: TrainerState) throws(TrainingError) -> (TrainerState, notes: [String]) {
         if let state = try TrainerState(metadata: metadata, file: file) { return (state, []) }
-        let reader = StateReader(json: .object(metadata), file: file, place: "metadata")
+        let reader = try DocumentReader(
+            .object(metadata), file: file, place: "metadata.")
         var state = fresh
-        guard let epoch = try reader.optionalInteger("epoch") else {
-            throw reader.fault("epoch", "the last epoch that was finished", "nothing")
+        guard let epoch = try reader.optionalCount("epoch") else {
+            throw reader.failure("epoch", "the last epoch that was finished", found: "nothing")
         }
         state.position.epoch = epoch + 1
-        let stale = try reader.optionalInteger("stale_epochs") ?? 0
+        let stale = try reader.optionalCount("stale_epochs") ?? 0
         var rule = fresh.monitor.rule
         if metadata["monitor_name"]?.isNull == false {
             rule.name = try reader.string("monitor_name")

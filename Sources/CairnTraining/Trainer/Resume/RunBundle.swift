@@ -45,29 +45,29 @@ public struct RunBundle: Sendable {
 
     /// A bundle at hand.
     ///
-    /// - Throws: `TrainerError.entry` for an unknown format, and for a part that is missing.
+    /// - Throws: `TrainingError.badMetadata` for an unknown format, and for a part that is missing.
     public init(
         json: JSONObject, directory: URL = URL(fileURLWithPath: ".", isDirectory: true),
         name: String = "the run bundle"
-    ) throws(TrainerError) {
+    ) throws(TrainingError) {
         self.json = json
         self.directory = directory
         self.name = name
-        let reader = StateReader(json: .object(json), file: name, place: "$")
+        let reader = try DocumentReader(.object(json), file: name)
         let format = try reader.string("format")
         guard Schema(rawValue: format) != nil else {
             let known = Schema.allCases.map(\.rawValue).joined(separator: ", ")
-            throw reader.fault("format", known, "'\(format)'")
+            throw reader.failure("format", known)
         }
-        _ = try reader.object("report")
+        _ = try reader.members("report")
     }
 
     /// Reads a bundle.
     public init(contentsOf url: URL) throws {
         let json = try JSONValue.parse(contentsOf: url, allowNonFinite: true)
         guard let object = json.object else {
-            throw TrainerError.entry(
-                file: url.path, place: "$", expected: "an object", found: json.kind)
+            throw TrainingError.badMetadata(
+                file: url.path, key: "(document)", expected: "an object", found: json.kind)
         }
         try self.init(json: object, directory: url.deletingLastPathComponent(), name: url.path)
     }
@@ -78,19 +78,19 @@ public struct RunBundle: Sendable {
 
     /// What the bundle resumes from.
     ///
-    /// - Throws: `TrainerError.entry` when it names no checkpoint, or no metadata with it.
-    public func payload() throws(TrainerError) -> ResumePayload {
-        let reader = StateReader(json: .object(json), file: name, place: "$")
+    /// - Throws: `TrainingError.badMetadata` when it names no checkpoint, or no metadata with it.
+    public func payload() throws(TrainingError) -> ResumePayload {
+        let reader = try DocumentReader(.object(json), file: name)
         guard let checkpoint = json["checkpoint"], checkpoint.object != nil else {
-            throw reader.fault("checkpoint", "a checkpoint", "none")
+            throw reader.failure("checkpoint", "a checkpoint", found: "none")
         }
-        let entry = try reader.member("checkpoint")
-        var payload = ResumePayload(metadata: try entry.object("metadata"), origin: name)
+        let entry = try reader.reader("checkpoint")
+        var payload = ResumePayload(metadata: try entry.members("metadata"), origin: name)
         if checkpoint["path"]?.isNull == false {
             payload.checkpoint = resolved(try entry.string("path"))
         }
         if checkpoint["files"] != nil {
-            payload.files = try entry.members("files").map { file throws(TrainerError) in
+            payload.files = try entry.readers("files").map { file throws(TrainingError) in
                 (resolved(try file.string("name")), try file.string("sha256"))
             }
         }

@@ -117,7 +117,8 @@ public struct EpochEnd: Sendable {
     public let monitorName: String
     /// The best monitored value so far.
     public let best: Double?
-    /// Whether a checkpoint was made at its end.
+    /// Whether a checkpoint is made at its end; it may still be under way, unless hooks of
+    /// `checkpoint` wait for it.
     public let checkpointSaved: Bool
 }
 
