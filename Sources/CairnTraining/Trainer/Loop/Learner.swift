@@ -102,6 +102,7 @@ public protocol Learner<Input>: AnyObject {
 }
 
 extension Learner {
+    /// Nil: the fit waits for `save`.
     public func saving(
         to url: URL, metadata: JSONObject
     ) throws -> (@Sendable () throws -> [URL])? { nil }
