@@ -309,6 +309,20 @@ static void check_norm(const void *codes, cairn_dtype dtype, const float *number
     free(norm);
 }
 
+/// The numbers themselves, across the ends of rows.
+static void check_widened(const void *codes, cairn_dtype dtype, const float *numbers,
+                          size_t count) {
+    float *found = exact(count * sizeof(float));
+    for (size_t i = 0; i < isa_count; i++) {
+        const bool done =
+            cairn_widen(contexts[i][0], count, codes, dtype, found) == CAIRN_STATUS_OK;
+        check(done && first_difference(found, numbers, count) == count,
+              "numbers of a weight of type %d, isa %d, %zu elements", (int)dtype, (int)isas[i],
+              count);
+    }
+    free(found);
+}
+
 static void check_shape(size_t rows, size_t columns, size_t m) {
     const cairn_dtype dtype = (cairn_dtype)random_below(3);
     const size_t count = rows * columns;
@@ -340,9 +354,11 @@ static void check_shape(size_t rows, size_t columns, size_t m) {
                            first.scales[e / columns]);
     check_read(&first.view, CAIRN_DTYPE_I8, numbers, rows, columns, m);
     check_norm(&first.view, CAIRN_DTYPE_I8, numbers, rows, columns);
+    check_widened(&first.view, CAIRN_DTYPE_I8, numbers, count);
     for (size_t e = 0; e < count; e++) numbers[e] = nf4_element(&nf4, e);
     check_read(&nf4.view, CAIRN_DTYPE_NF4, numbers, rows, columns, m);
     check_norm(&nf4.view, CAIRN_DTYPE_NF4, numbers, rows, columns);
+    check_widened(&nf4.view, CAIRN_DTYPE_NF4, numbers, count);
     release_int8(&first);
     release_nf4(&nf4);
     free(w);

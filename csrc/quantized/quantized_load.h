@@ -75,16 +75,21 @@ CAIRN_INLINE v16 nf4_load(const cairn_nf4 *w, size_t index, size_t count) {
     return result;
 }
 
-/// The same of a row of codes in 8 bits.
+/// The same of codes in 8 bits.
 CAIRN_INLINE v16 int8_load(const cairn_int8 *w, size_t index, size_t count) {
     typedef int8_t bytes __attribute__((ext_vector_type(16)));
     const size_t row = index / w->columns, column = index - row * w->columns;
-    const int8_t *p = w->codes + row * w->stride + column;
-    bytes codes = (bytes)(0);
+    const size_t left = w->columns - column;
     // A row has room for whole vectors, and zeros behind its end.
-    if (__builtin_expect(column % LANES == 0, 1))
-        memcpy(&codes, p, sizeof codes);
-    else
-        memcpy(&codes, p, count < LANES ? count : LANES);
-    return __builtin_convertvector(codes, v16) * v16_set(w->scales[row]);
+    if (__builtin_expect(column % LANES == 0 && (left >= LANES || left >= count), 1)) {
+        bytes codes;
+        memcpy(&codes, w->codes + row * w->stride + column, sizeof codes);
+        return __builtin_convertvector(codes, v16) * v16_set(w->scales[row]);
+    }
+    v16 result = v16_zero();
+    for (size_t i = 0; i < LANES && i < count; i++) {
+        const size_t r = (index + i) / w->columns;
+        result[i] = (float)w->codes[r * w->stride + index + i - r * w->columns] * w->scales[r];
+    }
+    return result;
 }
