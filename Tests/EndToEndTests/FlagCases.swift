@@ -51,6 +51,8 @@ extension FlagCase {
             FlagCase(base, "--method", "full", look: .digest),
             FlagCase(
                 base + ["--method", "full"], "--init", "random", says: "a random start needs"),
+            FlagCase(base, "--base", "int8", look: .digest),
+            FlagCase(base + ["--method", "full"], "--base", "nf4"),
             FlagCase(base, "--rank", "4", look: .digest),
             FlagCase(base, "--alpha", "8", look: .digest),
             FlagCase(base, "--use-rslora", look: .digest),
@@ -114,6 +116,7 @@ extension FlagCase {
             FlagCase(base, "--model-size", "7B"),
             FlagCase(base, "--method", "full", look: optimizer),
             FlagCase(base, "--init", "random"),
+            FlagCase(base, "--base", "nf4", look: .key("memory", "quantized_bytes")),
             FlagCase(base, "--rank", "4", look: optimizer),
             FlagCase(base, "--alpha", "0"),
             FlagCase(base + ["--method", "full"], "--use-rslora"),
@@ -217,6 +220,7 @@ extension FlagCase {
             FlagCase(base, "--data", "train.jsonl", look: .key("rows")),
             FlagCase(base, "--errors", "2", look: .key("errors")),
             FlagCase(base, "--base", "nowhere", says: "nowhere"),
+            FlagCase(base, "--base-storage", "nf4", look: .key("loss")),
             FlagCase(base, "--precision", "fp32", look: .key("loss")),
             FlagCase(without("--json", base), "--json"),
         ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
@@ -229,6 +233,7 @@ extension FlagCase {
             FlagCase(
                 ["predict", "run/best", "--data", "eval.jsonl"], "--data", "train.jsonl"),
             FlagCase(base, "--base", "nowhere", says: "nowhere"),
+            FlagCase(base, "--base-storage", "int8"),
             FlagCase(base, "--precision", "fp32"),
             FlagCase(without("--json", base), "--json"),
         ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
@@ -240,6 +245,7 @@ extension FlagCase {
             FlagCase(base, "--output", "elsewhere", look: .names(".")),
             FlagCase(base, "--dtype", "bf16", look: .key("dtypes")),
             FlagCase(base, "--base", "nowhere", says: "nowhere"),
+            FlagCase(base, "--base-storage", "int8", says: "kept as 'stored'"),
             FlagCase(without("--json", base), "--json"),
         ] + refused(base, ["--threads", "--isa"])
     }()
