@@ -19,6 +19,7 @@ enum { INT8_WORD = 4 / INT8_CODE_BYTES };  // Codes in a word.
 
 typedef int32_t int8_word __attribute__((may_alias));
 typedef int32_t v16i_unaligned __attribute__((ext_vector_type(16), aligned(4)));
+typedef uint32_t v16u __attribute__((ext_vector_type(16)));
 typedef int8_t v16b __attribute__((ext_vector_type(16)));
 typedef int16_t v16h __attribute__((ext_vector_type(16)));
 
@@ -161,8 +162,10 @@ CAIRN_INLINE void int8_tile(const cairn_int8_plan *plan, const float *panel, siz
     for (size_t v = 0; v < NV; v++) {
         v16i start = (v16i)(0);
         const size_t first = j + v * LANES;
+        // Without a sign, for the 32 bits may overflow on the way and come back in the end.
         if (INT8_CODE_BYTES == 1 && first < plan->n)
-            start = (v16i)load_columns((const float *)plan->w->sums + first, plan->n - first) * -128;
+            start = (v16i)((v16u)load_columns((const float *)plan->w->sums + first,
+                                              plan->n - first) * -128u);
 #pragma clang loop unroll(full)
         for (size_t r = 0; r < rows; r++) sums[r][v] = start;
     }

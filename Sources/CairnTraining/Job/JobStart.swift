@@ -2,6 +2,7 @@
 /// Where a job begins: what of an earlier run it takes over, and what it refuses to.
 
 import CairnFormats
+import CairnModels
 import Foundation
 
 /// What a job begins with.
@@ -36,6 +37,11 @@ extension JobStart {
 
     /// Refuses a base in other bits than those that the adapter which goes on was trained over.
     func requireSameStorage(_ options: FineTuneOptions) throws {
+        if case .transformers(let checkpoint) = self, options.storage.isQuantized {
+            throw TrainingError.otherStorage(
+                path: checkpoint.directory.path, expected: BaseStorage.stored.rawValue,
+                found: options.storage.rawValue)
+        }
         guard let point, point.saved.job != nil else { return }
         let before = try point.options(output: options.output).storage
         guard before == options.storage else {
