@@ -13,6 +13,32 @@ enum KernelOperation: String, CaseIterable {
     case dW
     /// y = x W^T + (s x A^T) B^T, rank 16.
     case lora
+    /// Forward with W in 8 bits, and x rounded to as many.
+    case int8
+    /// Forward with W in 4 bits, which become numbers while it is packed.
+    case nf4
+    /// dx with W in 8 bits.
+    case int8dx = "int8-dx"
+    /// dx with W in 4 bits.
+    case nf4dx = "nf4-dx"
+
+    /// How the weight is kept; nil for as a file has it.
+    var kind: QuantizedKind? {
+        switch self {
+        case .int8, .int8dx: .int8
+        case .nf4, .nf4dx: .nf4
+        case .forward, .dx, .dW, .lora: nil
+        }
+    }
+
+    /// The same product of weights as files have them: what a peer computes beside it.
+    var stored: KernelOperation {
+        switch self {
+        case .int8, .nf4: .forward
+        case .int8dx, .nf4dx: .dx
+        case .forward, .dx, .dW, .lora: self
+        }
+    }
 }
 
 /// A linear layer of a real model on a micro-batch.
@@ -86,7 +112,13 @@ final class KernelCase {
         x = try filled("x", tokens * inputs)
         dy = try filled("dy", tokens * outputs)
         bias = try filled("bias", outputs)
-        weight = Self.stored("weight", [outputs, inputs], precision, context)
+        if let kind = operation.kind {
+            let numbers = Tensor(
+                Self.numbers("weight", outputs * inputs), shape: [outputs, inputs])
+            weight = Buffer(try QuantizedWeight(numbers, as: kind, context: context))
+        } else {
+            weight = Self.stored("weight", [outputs, inputs], precision, context)
+        }
         a = Self.stored("a", [rank, inputs], .fp32, context)
         b = Self.stored("b", [outputs, rank], .fp32, context)
         projected = try Buffer(byteCount: tokens * rank * 4, context: context)
@@ -138,10 +170,14 @@ final class KernelCase {
         let w = MatrixOperand.weight(weight.weight, transposed: true)
         let y = result.floats(count: rows * outputs)
         switch operation {
-        case .forward:
+        case .int8:
+            try context.matmulInt8(
+                self.x.floats(count: rows * inputs), weight.weight,
+                bias: bias.floats(count: outputs), into: y)
+        case .forward, .nf4:
             try context.matmul(
                 x, w, bias: bias.floats(count: outputs), precision: precision, into: y)
-        case .dx:
+        case .dx, .int8dx, .nf4dx:
             try context.matmul(
                 .rows(dy.floats(count: rows * outputs), rows: rows, columns: outputs),
                 .weight(weight.weight), precision: precision,
@@ -202,7 +238,7 @@ final class KernelCase {
     }
 
     private func slice() -> [UInt32] {
-        let columns = operation == .dx || operation == .dW ? shape.inputs : shape.outputs
+        let columns = [.dx, .dW].contains(operation.stored) ? shape.inputs : shape.outputs
         return context.read(result.floats(count: Self.checkedRows * columns)).map(\.bitPattern)
     }
 

@@ -34,7 +34,7 @@ final class Peer {
     /// Makes the operands of a row and picks the faster peer; returns that peer's name.
     func prepare(_ subject: KernelCase) throws -> String {
         let answer = try ask([
-            "do": "prepare", "operation": .string(subject.operation.rawValue),
+            "do": "prepare", "operation": .string(subject.operation.stored.rawValue),
             "type": .string(subject.precision.rawValue), "tokens": JSONValue(subject.shape.tokens),
             "in": JSONValue(subject.shape.inputs), "out": JSONValue(subject.shape.outputs),
             "rank": JSONValue(LayerShape.rank),

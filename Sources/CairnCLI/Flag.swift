@@ -75,6 +75,7 @@ enum ValueKind: Equatable {
         switch name.trimmingCharacters(in: CharacterSet(charactersIn: "[]")) {
         case "FILE", "IN", "OUT", "PATH", "TOKENIZER", "MODEL|PLAN": self = .file
         case "DIR", "MODEL", "CHECKPOINT", "SOURCE": self = .directory
+        case "STORAGE": self = .word(BaseStorage.allCases.map(\.rawValue))
         case "SHELL": self = .word(Shell.allCases.map(\.rawValue))
         case "COMMAND": self = .word(CairnCommand.visible.map { $0.name })
         default: self = .text

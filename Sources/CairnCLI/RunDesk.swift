@@ -97,7 +97,9 @@ struct RunDesk {
             + "\(job.description.trainRows) rows to "
             + "train on, \(job.description.validationRows) to validate on"
             + "\(job.task == .causal ? "" : ", \(job.task.labels.count) labels"); "
-            + "\(Machine(job.options)), \(job.options.settings.precision.rawValue)" + place
+            + "\(Machine(job.options)), \(job.options.settings.precision.rawValue)"
+            + (job.options.storage.isQuantized ? ", base in \(job.options.storage.rawValue)" : "")
+            + place
     }
 
     static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue

@@ -15,6 +15,7 @@ package final class Buffer {
     private let base: UnsafeMutableRawPointer
     private let ownsMemory: Bool
     private let borrowed: (storage: TensorStorage?, dtype: DType, shape: Shape)?
+    private let quantized: QuantizedWeight?
 
     /// Allocates `byteCount` bytes aligned to 64; they are not cleared.
     package init(byteCount: Int, context: Context) throws(KernelError) {
@@ -26,6 +27,7 @@ package final class Buffer {
         self.byteCount = byteCount
         self.context = context
         borrowed = nil
+        quantized = nil
         isBorrowed = false
         ownsMemory = true
     }
@@ -53,6 +55,7 @@ package final class Buffer {
         self.context = context
         // Shape and type alone: the host's bytes may be given back.
         borrowed = (nil, tensor.dtype, tensor.shape)
+        quantized = nil
         isBorrowed = true
         ownsMemory = true
         if let source = bytes.baseAddress, bytes.count > 0 {
@@ -77,6 +80,18 @@ package final class Buffer {
         byteCount = bytes.count
         self.context = context
         borrowed = (tensor.backing, tensor.dtype, tensor.shape)
+        quantized = nil
+        isBorrowed = true
+        ownsMemory = false
+    }
+
+    /// The codes of a weight in 8 or 4 bits, which are only read, and as a weight only.
+    package init(_ weight: QuantizedWeight) {
+        base = UnsafeMutableRawPointer(mutating: weight.weight.base)
+        byteCount = weight.byteCount
+        context = weight.context
+        borrowed = nil
+        quantized = weight
         isBorrowed = true
         ownsMemory = false
     }
@@ -87,8 +102,9 @@ package final class Buffer {
 
     /// The borrowed tensor as a matrix: [first dimension, product of the others]; a vector [1, n].
     ///
-    /// - Precondition: the buffer was made with `init(borrowing:)` or `init(reading:)`.
+    /// - Precondition: the buffer was made with `init(borrowing:)`, `init(reading:)`, or of codes.
     package var weight: Weight {
+        if let quantized { return quantized.weight }
         guard let borrowed else {
             preconditionFailure("a buffer of \(byteCount) bytes has no shape")
         }
@@ -139,6 +155,7 @@ package final class Buffer {
 
     /// Copies bytes of the buffer, from byte `offset` on, until `host` is full.
     package func copyOut(to host: UnsafeMutableRawBufferPointer, at offset: Int = 0) {
+        precondition(quantized == nil, "codes of a weight are read as a weight only")
         requireBytes(offset, host.count)
         guard let destination = host.baseAddress, host.count > 0 else { return }
         context.withBackend { $0.copy_out($1, destination, base + offset, host.count) }
@@ -149,6 +166,7 @@ package final class Buffer {
     package func withHostBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws -> Result
     ) rethrows -> Result {
+        precondition(quantized == nil, "codes of a weight are read as a weight only")
         if context.device == .cpu {
             defer { withExtendedLifetime(self) {} }
             return try body(UnsafeRawBufferPointer(start: base, count: byteCount))

@@ -33,6 +33,8 @@ package typealias Words = DeviceArray<UInt32>
 package typealias Integers = DeviceArray<Int32>
 
 /// A stored weight, row-major [rows, columns]; a vector is [1, n].
+///
+/// One in 8 or 4 bits (`QuantizedWeight`) says I8 or F4, and its `base` is its description.
 package struct Weight {
     package let base: UnsafeRawPointer
     package let dtype: DType
@@ -55,6 +57,14 @@ package struct Weight {
         self.columns = columns
     }
 
+    /// Codes in 8 or 4 bits behind a description, which outlives the weight.
+    init(description: UnsafeRawPointer, _ kind: QuantizedKind, rows: Int, columns: Int) {
+        base = description
+        dtype = kind.dtype
+        self.rows = rows
+        self.columns = columns
+    }
+
     /// A parameter that is trained: fp32 in the memory of the backend.
     package init(_ values: Floats, rows: Int, columns: Int) {
         require(values.count, rows * columns, "count", "Weight [\(rows), \(columns)]")
@@ -71,7 +81,9 @@ extension DType {
         case .f32: .f32
         case .bf16: .bf16
         case .f16: .f16
-        default: preconditionFailure("a weight is F32, BF16 or F16, got \(rawValue)")
+        case .i8: .i8
+        case .f4: .nf4
+        default: preconditionFailure("a weight is F32, BF16, F16 or in codes, got \(rawValue)")
         }
     }
 }

@@ -121,7 +121,7 @@ extension Context {
         }
     }
 
-    /// The elements of a stored weight as fp32; exact.
+    /// The elements of a stored weight as fp32; exact, but for codes, whose numbers are rounded once.
     package func widen(_ weight: Weight, into y: Floats) throws(KernelError) {
         require(y.count, weight.count, "count of y", "widen")
         try run("widen") { backend, handle in

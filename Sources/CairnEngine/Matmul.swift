@@ -57,9 +57,11 @@ package struct MatrixOperand {
 
     /// The addresses that the operand may read.
     fileprivate var bytes: Range<UInt> {
+        let start = UInt(bitPattern: base)
+        // Codes lie behind a description, in memory that nothing else is written to.
+        guard dtype.isWeight else { return start..<start + 1 }
         let stored = isTransposed ? (rows: columns, columns: rows) : (rows: rows, columns: columns)
         let elements = stored.rows == 0 ? 0 : (stored.rows - 1) * stride + stored.columns
-        let start = UInt(bitPattern: base)
         return start..<start + UInt(elements * dtype.bitWidth / 8)
     }
 }

@@ -4,6 +4,11 @@
 import CairnEngine
 import CairnTensor
 
+/// How a matrix is kept in fewer bits than it was stored in.
+package typealias CodeKind = QuantizedKind
+/// A matrix that was rounded to codes, for parameters of any context of the CPU.
+package typealias CodedMatrix = QuantizedWeight
+
 /// Parameters by name, shared by the programs of a model.
 public final class Parameters {
     /// One parameter: a view of a mapped file, or fp32 numbers that training changes.
@@ -58,6 +63,26 @@ public final class Parameters {
         entries[name] = Entry(
             dtype: tensor.dtype, dimensions: tensor.shape.dimensions,
             buffer: try Buffer(reading: tensor, context: context), isTrainable: false)
+    }
+
+    /// The device's name where it computes no matrices in codes; nil where it does.
+    package var deviceWithoutCodes: String? {
+        context.device == .cpu ? nil : "\(context.device)"
+    }
+
+    /// A matrix rounded to codes.
+    ///
+    /// - Precondition: the device computes them; `tensor` is a matrix of at most
+    ///   `CodedMatrix.mostColumns` columns in F32, BF16 or F16.
+    package func coded(_ tensor: Tensor, as kind: CodeKind) throws(KernelError) -> CodedMatrix {
+        try CodedMatrix(tensor, as: kind, context: context)
+    }
+
+    /// Adds a matrix in 8 or 4 bits, which is only read, by linear layers.
+    package func addFrozen(_ name: String, _ weight: CodedMatrix) {
+        entries[name] = Entry(
+            dtype: weight.kind.dtype, dimensions: [weight.rows, weight.columns],
+            buffer: Buffer(weight), isTrainable: false)
     }
 
     /// Adds a tensor that trains: a copy of its numbers in fp32.

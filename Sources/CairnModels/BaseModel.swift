@@ -137,6 +137,11 @@ public struct BaseModel: Sendable {
         names[name].flatMap { weights?.tensor(named: $0) }
     }
 
+    /// Lets a tensor's bytes leave memory until they are read again.
+    func release(_ name: String) {
+        if let name = names[name] { weights?.release(tensorNamed: name) }
+    }
+
     /// The file that holds a tensor of the model; nil for one that no file has.
     public func file(of name: String) -> URL? { names[name].flatMap { weights?.file(of: $0) } }
 
@@ -218,13 +223,21 @@ public struct TaskModel {
     public let parameters: Parameters
     /// What fresh parameters and dropout are drawn from.
     public let seed: UInt64
+    /// The matrices of the base that are kept in fewer bits; nil where all are as stored.
+    public let quantized: QuantizedBase?
 
     /// Puts the base's tensors on the device and starts what trains: the head from the file where
     /// it has one in the right shape, everything new from `seed`.
     ///
-    /// - Precondition: what does not train was trained before.
-    public init(_ base: BaseModel, method: Method, seed: UInt64, parameters: Parameters) throws {
+    /// - Parameter quantized: matrices of `base` to read instead of the stored ones.
+    /// - Precondition: what does not train was trained before, and what trains is as stored.
+    public init(
+        _ base: BaseModel, method: Method, seed: UInt64, parameters: Parameters,
+        quantized: QuantizedBase? = nil
+    ) throws {
         precondition(base.isPretrained || method == .full, "an adapter needs a pretrained base")
+        precondition(quantized == nil || method != .full, "weights in codes do not train")
+        self.quantized = quantized
         self.base = base
         self.method = method
         self.seed = seed
@@ -234,6 +247,10 @@ public struct TaskModel {
         case .full: adapter = nil
         }
         for specification in base.model.parameters {
+            if let weight = quantized?.weights[specification.name] {
+                parameters.addFrozen(specification.name, weight)
+                continue
+            }
             let tensor =
                 base.tensor(named: specification.name) ?? specification.initialTensor(seed: seed)
             if specification.isHead || method == .full {
@@ -258,7 +275,8 @@ public struct TaskModel {
             guard let weight = base.tensor(named: layer.name + ".weight") else {
                 preconditionFailure("\(layer.name) was checked to have a weight")
             }
-            let numbers = weight.floats()
+            let numbers =
+                try quantized?.weights[layer.name + ".weight"]?.floats() ?? weight.floats()
             let norms = (0..<layer.outputs).map { row in
                 let squares = numbers[row * layer.inputs..<(row + 1) * layer.inputs].reduce(0.0) {
                     $0 + Double($1) * Double($1)

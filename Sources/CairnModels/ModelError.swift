@@ -21,6 +21,10 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case shapeMismatch(file: String, tensor: String, expected: [Int], found: [Int])
     /// A tensor of a type that weights cannot have.
     case dtypeUnsupported(file: String, tensor: String, found: String)
+    /// A tensor whose numbers or shape cannot be rounded to codes.
+    case badWeight(file: String, tensor: String, expected: String, found: String)
+    /// A device that does not compute weights in codes.
+    case storageUnsupported(storage: String, device: String)
     /// No linear layer has a name that the targets match.
     case noTargetMatches(targets: String, examples: [String])
     /// The model is not of the size that the caller said.
@@ -54,6 +58,10 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(file): tensor '\(tensor)' has shape \(found), its configuration makes it \(expected)"
         case .dtypeUnsupported(let file, let tensor, let found):
             "\(file): tensor '\(tensor)' is \(found); weights must be F32, BF16 or F16"
+        case .badWeight(let file, let tensor, let expected, let found):
+            "\(file): tensor '\(tensor)' must have \(expected) to be kept in fewer bits, found \(found)"
+        case .storageUnsupported(let storage, let device):
+            "--base \(storage) is computed on --device cpu, not on \(device)"
         case .noTargetMatches(let targets, let examples):
             "--target-modules \(targets) matches no linear layer; the model has "
                 + examples.joined(separator: ", ")

@@ -53,6 +53,10 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case outputExists(path: String)
     /// The base is not the one that the adapter was trained on.
     case otherBase(path: String, expected: String, found: String)
+    /// The base's matrices are kept in other bits than in the run that goes on.
+    case otherStorage(path: String, expected: String, found: String)
+    /// An adapter was trained over codes, and what its base is to be was not said, or cannot be.
+    case codedBase(path: String, storage: String, advice: String)
     /// A file was replaced while it was read.
     case replacedMeanwhile(path: String)
     /// A merged number is beyond what its type holds.
@@ -133,6 +137,12 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .otherBase(let path, let expected, let found):
             "\(path) is not the base that the adapter was trained on: expected config.json and "
                 + "weights of digest \(expected), found \(found)"
+        case .otherStorage(let path, let expected, let found):
+            "\(path) was trained over a base kept as '\(expected)', found '\(found)'; over another "
+                + "one its adapter is another function, so a run cannot change that"
+        case .codedBase(let path, let storage, let advice):
+            "\(path) was trained over a base kept as '\(storage)', whose numbers are not those of the "
+                + "base's files; \(advice)"
         case .replacedMeanwhile(let path):
             "\(path) was replaced while it was read; run the same command again"
         case .notStorable(let tensor, let element, let number, let dtype):

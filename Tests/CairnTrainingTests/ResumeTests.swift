@@ -14,6 +14,7 @@ struct RunVariant: Sendable, CustomTestStringConvertible {
     let name: String
     var model = "qwen2"
     var method = Method.lora(AdapterConfiguration(rank: 4, alpha: 8, dropout: 0.2))
+    var storage = BaseStorage.stored
     var change: @Sendable (inout FineTuneSettings) -> Void = { _ in }
 
     var testDescription: String { name }
@@ -34,6 +35,10 @@ struct RunVariant: Sendable, CustomTestStringConvertible {
                 $0.epochs = 9
                 $0.patience = 0
             }),
+        RunVariant(name: "int8", storage: .int8),
+        RunVariant(
+            name: "nf4", method: .lora(AdapterConfiguration(rank: 4, alpha: 8, usesDoRA: true)),
+            storage: .nf4, change: { $0.precision = .bf16 }),
     ]
 
     /// The job of a run whose checkpoints go to `out`.
@@ -41,6 +46,7 @@ struct RunVariant: Sendable, CustomTestStringConvertible {
         var golden = try GoldenJob(model, rows: 40)
         golden.options.testData = nil
         golden.options.method = method
+        golden.options.storage = storage
         golden.options.settings.epochs = 2
         golden.options.settings.tokenBudget = 64
         golden.options.threads = 1

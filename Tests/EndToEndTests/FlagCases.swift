@@ -72,6 +72,8 @@ extension FlagCase {
             FlagCase(
                 base.map { $0 == "model" ? "bare" : $0 } + ["--method", "full"], "--init",
                 "random", look: .digest),
+            FlagCase(base, "--base", "int8", look: .digest),
+            FlagCase(base + ["--method", "full"], "--base", "nf4"),
             FlagCase(base, "--rank", "4", look: .digest),
             FlagCase(base, "--alpha", "8", look: .digest),
             FlagCase(base, "--use-rslora", look: .digest),
@@ -152,6 +154,7 @@ extension FlagCase {
             FlagCase(
                 base.map { $0 == "model" ? "bare" : $0 } + ["--method", "full"], "--init", "random",
                 look: .key("steps")),
+            FlagCase(base, "--base", "nf4", look: .key("memory", "quantized_bytes")),
             FlagCase(base, "--rank", "4", look: optimizer),
             FlagCase(base, "--alpha", "0"),
             FlagCase(base + ["--method", "full"], "--use-rslora"),

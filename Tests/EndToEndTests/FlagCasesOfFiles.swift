@@ -44,6 +44,7 @@ extension FlagCase {
             FlagCase(base, "--data", "train.jsonl", look: .key("rows")),
             FlagCase(base, "--errors", "2", look: .key("errors")),
             FlagCase(base.map { $0 == "run/best" ? "orphan/best" : $0 }, "--base", "model"),
+            FlagCase(base, "--base-storage", "nf4", look: .key("loss")),
             FlagCase(base, "--precision", "fp32", look: .key("loss")),
             FlagCase(without("--json", base), "--json"),
         ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
@@ -56,6 +57,7 @@ extension FlagCase {
             FlagCase(
                 ["predict", "run/best", "--data", "eval.jsonl"], "--data", "train.jsonl"),
             FlagCase(base.map { $0 == "run/best" ? "orphan/best" : $0 }, "--base", "model"),
+            FlagCase(base, "--base-storage", "int8"),
             FlagCase(base, "--precision", "fp32"),
             FlagCase(without("--json", base), "--json"),
         ] + refused(base, ["--token-budget", "--threads", "--isa", "--device"])
@@ -67,6 +69,7 @@ extension FlagCase {
             FlagCase(base, "--output", "elsewhere", look: .names(".")),
             FlagCase(base, "--dtype", "bf16", look: .key("dtypes")),
             FlagCase(base.map { $0 == "run/best" ? "orphan/best" : $0 }, "--base", "model"),
+            FlagCase(base, "--base-storage", "int8", says: "kept as 'stored'"),
             FlagCase(without("--json", base), "--json"),
         ] + refused(base, ["--threads", "--isa"])
     }()

@@ -14,12 +14,15 @@
 #include "matmul/matmul_body.h"
 #include "normalization/normalization_body.h"
 #include "optimizer/optimizer_body.h"
+#include "quantized/int8_body.h"
+#include "quantized/quantized_body.h"
 #include "random/random_body.h"
 #include "rows/rows_body.h"
 
 extern const cairn_kernels CAIRN_ROW;
 const cairn_kernels CAIRN_ROW = {
     .matmul = &matmul_kernels,
+    .quantized = &quantized_kernels,
     .attention = &attention_kernels,
     .normalization = &normalization_kernels,
     .elementwise = &elementwise_kernels,

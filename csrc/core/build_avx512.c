@@ -4,6 +4,7 @@
 #include "core/core.h"
 
 #if defined(__x86_64__)
+#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

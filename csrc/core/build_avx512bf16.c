@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The kernels for AVX-512 with BF16: those of AVX-512, and a matmul of pairs of bf16 numbers.
+/// The kernels for AVX-512 with BF16 and VNNI, which every processor with BF16 has: those of AVX-512,
+/// a matmul of pairs of bf16 numbers, and one of four 8-bit codes at a time.
 
 #include "core/core.h"
 
@@ -9,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c"))), apply_to = function)
 
 #define CAIRN_ROW cairn_kernels_avx512bf16
 #define CAIRN_BUILD_AVX512 1

@@ -23,6 +23,7 @@ static bool has_avx512(void) {
 /// find out.
 static bool has_avx512bf16(void) {
     return has_avx512() && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512vnni") &&
            cairn_pairs_are_exact(&cairn_pair_instructions);
 }
 #elif defined(__aarch64__)

@@ -10,12 +10,14 @@
 #include "matmul/matmul_kernels.h"
 #include "normalization/normalization_kernels.h"
 #include "optimizer/optimizer_kernels.h"
+#include "quantized/quantized_kernels.h"
 #include "random/random_kernels.h"
 #include "rows/rows_kernels.h"
 
 /// A row of the dispatch table. Every build of the kernel sources defines one.
 typedef struct cairn_kernels {
     const cairn_matmul_kernels *matmul;
+    const cairn_quantized_kernels *quantized;
     const cairn_attention_kernels *attention;
     const cairn_normalization_kernels *normalization;
     const cairn_elementwise_kernels *elementwise;

@@ -97,9 +97,14 @@ CAIRN_INLINE v16i v16i_load_u16(const uint16_t *p) {
     return __builtin_convertvector((words)*(const words_unaligned *)p, v16i);
 }
 
-/// Elements index ..< index + 16 of weights stored as `dtype`, widened to fp32; exact.
+#include "quantized/quantized_load.h"
+
+/// Elements index ..< index + 16 of weights stored as `dtype`, widened to fp32: exact but for those
+/// in 8 and 4 bits, which are rounded as their types say. The elements lie in one row.
 CAIRN_INLINE v16 v16_load_as(const void *p, cairn_dtype dtype, size_t index) {
     if (dtype == CAIRN_DTYPE_F32) return v16_load((const float *)p + index);
+    if (dtype == CAIRN_DTYPE_I8) return int8_load((const cairn_int8 *)p, index, LANES);
+    if (dtype == CAIRN_DTYPE_NF4) return nf4_load((const cairn_nf4 *)p, index, LANES);
     const v16i bits = v16i_load_u16((const uint16_t *)p + index);
     return dtype == CAIRN_DTYPE_BF16 ? v16_from_bf16(bits) : v16_from_f16(bits);
 }
@@ -107,6 +112,8 @@ CAIRN_INLINE v16 v16_load_as(const void *p, cairn_dtype dtype, size_t index) {
 /// As `v16_load_as`, the first `count` lanes only, the others 0. count < 16.
 CAIRN_INLINE v16 v16_load_first_as(const void *p, cairn_dtype dtype, size_t index, size_t count) {
     if (dtype == CAIRN_DTYPE_F32) return v16_load_first((const float *)p + index, count);
+    if (dtype == CAIRN_DTYPE_I8) return int8_load((const cairn_int8 *)p, index, count);
+    if (dtype == CAIRN_DTYPE_NF4) return nf4_load((const cairn_nf4 *)p, index, count);
     uint16_t words[LANES] = {0};
     memcpy(words, (const uint16_t *)p + index, count * sizeof(uint16_t));
     return v16_load_as(words, dtype, 0);

@@ -108,7 +108,7 @@ cairn_status cairn_dora_norm(cairn_context *context, size_t out, size_t in, size
                              const float *b, float *norm) {
     size_t elements;
     if (__builtin_mul_overflow(out, in, &elements) || dtype < CAIRN_DTYPE_F32
-        || dtype > CAIRN_DTYPE_F16)
+        || dtype > CAIRN_DTYPE_NF4)
         return CAIRN_STATUS_INVALID_ARGUMENT;
     const columns_call call = {.kernels = context->kernels->elementwise, .rows = out, .width = in,
                                .rank = rank, .scale = scale, .weights = w, .dtype = dtype, .a = a,

@@ -159,7 +159,7 @@ static void widen_task(const void *arguments, size_t tile, size_t worker) {
 
 cairn_status cairn_widen(cairn_context *context, size_t count, const void *source,
                          cairn_dtype dtype, float *destination) {
-    if (dtype < CAIRN_DTYPE_F32 || dtype > CAIRN_DTYPE_F16) return CAIRN_STATUS_INVALID_ARGUMENT;
+    if (dtype < CAIRN_DTYPE_F32 || dtype > CAIRN_DTYPE_NF4) return CAIRN_STATUS_INVALID_ARGUMENT;
     const elementwise_call call = {
         .count = count, .weights = source, .dtype = dtype, .y = destination};
     return run(context, call, widen_task);

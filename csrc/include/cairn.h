@@ -14,6 +14,7 @@
 #include "cairn_loss.h"
 #include "cairn_optimizer.h"
 #include "cairn_random.h"
+#include "cairn_quantized.h"
 #include "cairn_backend.h"
 
 #endif

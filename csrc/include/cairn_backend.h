@@ -10,6 +10,7 @@
 #include "cairn_matmul.h"
 #include "cairn_normalization.h"
 #include "cairn_optimizer.h"
+#include "cairn_quantized.h"
 #include "cairn_random.h"
 #include "cairn_rows.h"
 
@@ -42,6 +43,15 @@ typedef struct cairn_backend {
     cairn_status (*_Nonnull matmul_gradient)(
         cairn_context *context, cairn_precision precision, const cairn_partition *partition,
         size_t out, size_t in, const float *dy, const float *x, cairn_gradient gradient);
+    cairn_status (*_Nonnull quantize_int8)(
+        cairn_context *context, size_t rows, size_t columns, const void *w, cairn_dtype dtype,
+        int8_t *codes, float *scales, int32_t *sums);
+    cairn_status (*_Nonnull quantize_nf4)(
+        cairn_context *context, size_t count, const void *w, cairn_dtype dtype, uint8_t *codes,
+        int8_t *scales, float *groups);
+    cairn_status (*_Nonnull matmul_int8)(
+        cairn_context *context, size_t m, size_t n, const float *x, const cairn_int8 *w, const
+        float *_Nullable bias, float *c);
     cairn_status (*_Nonnull attention_forward)(
         cairn_context *context, const cairn_attention_config *config, const float *q, const float
         *k, const float *v, float *o, float *log_sums);

@@ -93,7 +93,7 @@ CAIRN_CHECKED cairn_status cairn_bias_gradient(cairn_context *context,
                                                const cairn_partition *partition, size_t width,
                                                const float *dy, cairn_gradient db);
 
-/// Widens `count` stored weights to fp32; exact.
+/// Widens `count` stored weights to fp32; exact, but for codes, whose numbers are rounded once.
 CAIRN_CHECKED cairn_status cairn_widen(cairn_context *context, size_t count, const void *source,
                                        cairn_dtype dtype, float *destination);
 

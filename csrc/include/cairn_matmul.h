@@ -29,7 +29,9 @@ typedef struct cairn_matmul_config {
 ///             are rounded to nearest even and k is taken in pairs: the odd one first, then the
 ///             even one; each of the two products ends its last pair with zeros. The same bits for
 ///             any thread count and instruction set.
-/// - Fails:    CAIRN_STATUS_OUT_OF_MEMORY when the scratch memory cannot grow.
+///             B in codes is read as the numbers that they stand for, in fp32.
+/// - Fails:    CAIRN_STATUS_OUT_OF_MEMORY when the scratch memory cannot grow;
+///             CAIRN_STATUS_INVALID_ARGUMENT for A or A2 in codes.
 CAIRN_CHECKED cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *config,
                                         size_t m, size_t n, size_t k, const cairn_matrix *a,
                                         const cairn_matrix *b, size_t k2,

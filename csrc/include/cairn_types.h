@@ -32,11 +32,42 @@ typedef enum CAIRN_CLOSED cairn_status : int32_t {
 } cairn_status;
 
 /// How a weight is stored. Activations and gradients are fp32 always.
+///
+/// The data of a weight in I8 is a `cairn_int8`, that of one in NF4 a `cairn_nf4`; both are read on
+/// the CPU only, and element i of theirs is that of the row-major matrix.
 typedef enum CAIRN_CLOSED cairn_dtype : int32_t {
     CAIRN_DTYPE_F32 CAIRN_AS("f32") = 0,
     CAIRN_DTYPE_BF16 CAIRN_AS("bf16") = 1,
     CAIRN_DTYPE_F16 CAIRN_AS("f16") = 2,
+    CAIRN_DTYPE_I8 CAIRN_AS("i8") = 3,
+    CAIRN_DTYPE_NF4 CAIRN_AS("nf4") = 4,
 } cairn_dtype;
+
+/// A weight in 8 bits: W[o, i] = scales[o] * codes[o * stride + i], rounded once.
+typedef struct cairn_int8 {
+    const int8_t *codes;  ///< [rows, stride] in -127...127; zeros behind the last column.
+    const float *scales;  ///< [rows]
+    const int32_t *sums;  ///< [rows]: the sum of a row's codes.
+    size_t columns;
+    size_t stride;  ///< Codes from one row to the next: a multiple of 64.
+} cairn_int8;
+
+enum {
+    CAIRN_NF4_BLOCK = 64,   ///< Elements that share a scale.
+    CAIRN_NF4_GROUP = 256,  ///< Blocks that share what their scales are made of.
+};
+
+/// A weight in 4 bits (NormalFloat, Dettmers et al. 2023, arXiv:2305.14314).
+///
+///     W[e] = table[code(e)] * s(e / 64),   s(b) = fma(scales[b], step(b / 256), offset(b / 256))
+///
+/// each product rounded once. Elements are counted through the whole matrix, blocks do not end with
+/// rows.
+typedef struct cairn_nf4 {
+    const uint8_t *codes;   ///< [(count + 1) / 2]: the even element in the high half.
+    const int8_t *scales;   ///< [(count + 63) / 64] in -127...127.
+    const float *groups;    ///< [(blocks + 255) / 256, 2]: offset and step.
+} cairn_nf4;
 
 /// What a matmul multiplies: fp32, or operands rounded to bf16 (nearest even) with fp32 sums.
 typedef enum CAIRN_CLOSED cairn_precision : int32_t {

@@ -165,6 +165,9 @@ cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *con
                           const float *bias, float *c, size_t c_stride) {
     if (m == 0 || n == 0) return CAIRN_STATUS_OK;
     if (k2 != 0 && (!a2 || !b2)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    // Codes have no rows of A that a piece could begin at.
+    if (a->dtype > CAIRN_DTYPE_F16 || (k2 != 0 && a2->dtype > CAIRN_DTYPE_F16))
+        return CAIRN_STATUS_INVALID_ARGUMENT;
     const cairn_matmul_kernels *kernels = context->kernels->matmul;
     cairn_matmul_plan plan = {
         .m = m,

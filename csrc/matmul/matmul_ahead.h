@@ -67,6 +67,8 @@ static void choose_lookahead(const cairn_matmul_plan *plan, const unit_range *ra
         column = 0;
     }
     if (block == plan->block_count || plan->blocks[block].count == 0) return;
+    // What packing makes of codes is far larger than they are: they come in time.
+    if (is_quantized(plan->parts[plan->blocks[block].part].b.dtype)) return;
     const panel_source source =
         source_of(plan, &plan->blocks[block], (range->first_column_tile + column) * NR);
     t->next_b = share_of(plan, &plan->blocks[block], source, at->row, at->rows);

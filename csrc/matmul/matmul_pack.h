@@ -22,6 +22,21 @@ typedef struct reading {
 
 CAIRN_INLINE size_t element_size(cairn_dtype dtype) { return dtype == CAIRN_DTYPE_F32 ? 4 : 2; }
 
+/// Whether elements are codes in blocks or rows with a scale, behind a description.
+CAIRN_INLINE bool is_quantized(cairn_dtype dtype) {
+    return dtype == CAIRN_DTYPE_I8 || dtype == CAIRN_DTYPE_NF4;
+}
+
+/// Asks for the place of an element.
+CAIRN_INLINE void ask_for_element(const void *data, cairn_dtype dtype, size_t index) {
+    if (dtype == CAIRN_DTYPE_NF4)
+        __builtin_prefetch(((const cairn_nf4 *)data)->codes + index / 2);
+    else if (dtype == CAIRN_DTYPE_I8)
+        __builtin_prefetch(((const cairn_int8 *)data)->codes + index);
+    else
+        __builtin_prefetch((const char *)data + index * element_size(dtype));
+}
+
 /// Elements of a line of storage that make a word.
 CAIRN_INLINE size_t word_length(const reading how) { return how.form == FORM_PAIRED ? 2 : 1; }
 
@@ -61,8 +76,7 @@ CAIRN_INLINE size_t row_at(const cairn_matmul_plan *plan, size_t k, size_t posit
 CAIRN_INLINE v16 load_row(const cairn_matrix *x, size_t row, size_t j, size_t count) {
     if (row == CAIRN_NO_ROW || count == 0) return v16_zero();
     const size_t index = row * x->stride + j;
-    __builtin_prefetch((const char *)x->data +
-                       (index + ROWS_AHEAD * x->stride) * element_size(x->dtype));
+    ask_for_element(x->data, x->dtype, index + ROWS_AHEAD * x->stride);
     return load_elements(x->data, x->dtype, index, count);
 }
 
@@ -194,6 +208,12 @@ CAIRN_INLINE void pack_b_as(const cairn_matmul_plan *plan, const cairn_matmul_bl
         break; \
     case CAIRN_DTYPE_F16: \
         PACK_TYPE(pack, CAIRN_DTYPE_F16, __VA_ARGS__) \
+        break; \
+    case CAIRN_DTYPE_I8: \
+        PACK_TYPE(pack, CAIRN_DTYPE_I8, __VA_ARGS__) \
+        break; \
+    case CAIRN_DTYPE_NF4: \
+        PACK_TYPE(pack, CAIRN_DTYPE_NF4, __VA_ARGS__) \
         break; \
     }
 

@@ -14,6 +14,7 @@ struct Evaluate: Command {
         Flag("--data", "FILE", "labelled rows: JSONL, CSV or TSV; of a split column, test"),
         Flag("--errors", "N", "shows N rows of each of the most frequent confusions"),
         Flag("--base", "DIR", "the base model, where adapter_config.json does not lead to it"),
+        Predictor.storageFlag,
         Flag("--precision", "KIND", "bf16 or fp32; as in training"),
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
@@ -48,6 +49,7 @@ struct Evaluate: Command {
         Terminal.error(evaluation.table(intervals: intervals))
         guard arguments.has("--json") else { return }
         var document = evaluation.document(intervals: intervals)
+        document["base_storage"] = .string(predictor.storage.rawValue)
         if let groups { document["errors"] = .array(groups.map(\.document)) }
         try JSONValue.object(document).printed()
     }
@@ -59,6 +61,11 @@ struct Predictor {
     private let precision: Precision
     private let tokenBudget: Int
 
+    static let storageFlag = Flag(
+        "--base-storage", "STORAGE",
+        "how the base's linear layers are kept: stored, int8 or nf4; as in training. Another one is "
+            + "another function")
+
     init(_ arguments: Arguments) throws {
         let machine = try arguments.machine()
         let precision = try arguments.choice("--precision", Precision.self)
@@ -66,9 +73,15 @@ struct Predictor {
         let checkpoint = try HubAccess.model(arguments.positionals[0])
         inference = try Inference(
             checkpoint, base: try arguments.url("--base") ?? HubAccess.base(of: checkpoint),
-            context: try machine.context())
+            context: try machine.context(),
+            storage: try arguments.choice("--base-storage", BaseStorage.self))
         self.precision = precision ?? inference.checkpoint.precision
+        if arguments.has("--base-storage") || storage.isQuantized {
+            Terminal.error("the base's linear layers are kept as \(storage.rawValue)")
+        }
     }
+
+    var storage: BaseStorage { inference.checkpoint.storage }
 
     func evaluate(_ data: DataSet) throws -> Evaluation {
         try inference.evaluate(data, precision: precision, tokenBudget: tokenBudget)

@@ -17,7 +17,7 @@ struct Finetune: Command {
             "--from-trainer",
             [
                 "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
-                "--target-modules", "--dropout", "--decay-scope",
+                "--target-modules", "--dropout", "--decay-scope", "--base",
             ]),
     ]
     static let flags =
@@ -40,6 +40,10 @@ struct Finetune: Command {
             Flag(
                 "--init", "START", standard: "pretrained",
                 "pretrained, or random: a new model from MODEL's config.json and tokenizer.json"),
+            Flag(
+                "--base", "STORAGE", standard: "stored",
+                "how the base's linear layers are kept in memory: stored, int8 or nf4; of LoRA, on "
+                    + "the CPU"),
             Flag("--rank", "R", standard: "16", "rank of the LoRA pairs"),
             Flag("--alpha", "A", standard: "32", "LoRA scaling is alpha / rank"),
             Flag(switch: "--use-rslora", "scale by alpha / sqrt(rank)"),
@@ -115,6 +119,11 @@ struct Finetune: Command {
         if options.weights == .random, options.method != .full {
             throw arguments.usage("--init random trains every parameter: it needs --method full")
         }
+        options.storage = try arguments.choice("--base", BaseStorage.self) ?? .stored
+        if options.storage.isQuantized, options.method == .full {
+            throw arguments.usage(
+                "--base \(options.storage.rawValue) is for --method lora: codes do not train")
+        }
         options.settings = try Self.settings(arguments, over: FineTuneSettings())
         options.policy = try arguments.policy(SavePolicy())
         options.maximumLength =
@@ -130,6 +139,11 @@ struct Finetune: Command {
             throw arguments.usage("\(error)")
         }
         try arguments.machine().apply(to: &options)
+        if options.storage.isQuantized, options.device != .cpu {
+            throw arguments.usage(
+                "--base \(options.storage.rawValue) is computed on --device cpu, not on "
+                    + "\(options.device)")
+        }
         if [.regression, .causal].contains(options.problem),
             options.settings.monitor != .validationLoss
         {

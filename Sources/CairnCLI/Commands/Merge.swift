@@ -16,6 +16,10 @@ struct Merge: Command {
             "--dtype", "KIND", standard: MergeType.keep.rawValue,
             "keep, fp32, bf16 or fp16: how the weights are stored"),
         Flag("--base", "DIR", "the base model, where adapter_config.json does not lead to it"),
+        Flag(
+            "--base-storage", "STORAGE",
+            "of a checkpoint trained over a base in int8 or nf4, which needs it: that word merges into "
+                + "the numbers of the codes, stored into the files'"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2 or avx512; the widest there is"),
         Flag(switch: "--json", "print one JSON document"),
@@ -36,7 +40,8 @@ struct Merge: Command {
         let checkpoint = try HubAccess.model(arguments.positionals[0])
         let merge = try ModelMerge(
             checkpoint, base: try arguments.url("--base") ?? HubAccess.base(of: checkpoint),
-            to: output, type: type, context: try machine.context())
+            to: output, type: type, context: try machine.context(),
+            storage: try arguments.choice("--base-storage", BaseStorage.self))
         Terminal.error("base: \(merge.base.path)")
         let report = try merge.run()
         let types = report.dtypes.sorted { $0.key < $1.key }.map { "\($1) in \($0)" }
@@ -53,6 +58,7 @@ struct Merge: Command {
         [
             "checkpoint": .string(checkpoint.path), "base": .string(merge.base.path),
             "output": .string(report.output.path), "method": .string(report.method),
+            "base_storage": .string(merge.storage.rawValue),
             "merged_layers": .integer(report.mergedLayers), "tensors": .integer(report.tensors),
             "bytes": .integer(merge.byteCount),
             "dtypes": .object(

@@ -70,7 +70,8 @@ enum PlanText {
         let memory = plan.memory
         lines.append("memory      \(bytes(memory.peak)) at the peak")
         for (name, count) in [
-            ("weights, mapped", memory.weights), ("parameters", memory.parameters),
+            ("weights, mapped", memory.weights), ("base in codes", memory.quantized),
+            ("parameters", memory.parameters),
             ("gradients", memory.gradients), ("optimizer", memory.optimizer),
             ("activations", memory.activations), ("validation", memory.validation),
             ("copy to save", memory.savedCopy), ("test, at the end", memory.test),

@@ -15,6 +15,7 @@ struct Predict: Command {
         Flag("--text", "TEXT", "one text"),
         Flag("--data", "FILE", "texts: JSONL, CSV or TSV; labels are not needed, splits ignored"),
         Flag("--base", "DIR", "the base model, where adapter_config.json does not lead to it"),
+        Predictor.storageFlag,
         Flag("--precision", "KIND", "bf16 or fp32; as in training"),
         Flag("--token-budget", "TOKENS", standard: "2048", "tokens per batch"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
@@ -38,19 +39,23 @@ struct Predict: Command {
         }
         let evaluation = try predictor.evaluate(data)
         if let losses = evaluation.tokenLosses {
-            return try show(data, losses)
+            return try show(data, losses, predictor.storage)
         }
         let logits = evaluation.logits
         let predictions = logits.map { Prediction(logits: $0, task: inference.checkpoint.task) }
         if arguments.has("--json") {
-            try document(predictions, inference.checkpoint.task).printed()
+            var document = document(predictions, inference.checkpoint.task)
+            document["base_storage"] = .string(predictor.storage.rawValue)
+            try JSONValue.object(document).printed()
         } else {
             for prediction in predictions { print(line(prediction, inference.checkpoint.task)) }
         }
     }
 
     /// Per row: how many tokens were predicted, their log-likelihood, the perplexity.
-    private func show(_ data: DataSet, _ losses: [[Float]]) throws {
+    private func show(
+        _ data: DataSet, _ losses: [[Float]], _ storage: BaseStorage
+    ) throws {
         let rows = losses.map { losses in (losses.count, losses.reduce(0.0) { $0 + Double($1) }) }
         guard arguments.has("--json") else {
             for (count, sum) in rows {
@@ -72,7 +77,9 @@ struct Predict: Command {
                 "perplexity": total.0 == 0 ? .null : .number(exp(total.1 / Double(total.0))),
             ])
         }
-        try JSONValue.object(["rows": .array(documents)]).printed()
+        try JSONValue.object([
+            "rows": .array(documents), "base_storage": .string(storage.rawValue),
+        ]).printed()
     }
 
     private func line(_ prediction: Prediction, _ task: Task) -> String {
@@ -89,7 +96,7 @@ struct Predict: Command {
         }
     }
 
-    private func document(_ predictions: [Prediction], _ task: Task) -> JSONValue {
+    private func document(_ predictions: [Prediction], _ task: Task) -> JSONObject {
         func numbers(_ values: [Float]) -> JSONValue {
             .array(values.map { .number(Double($0)) })
         }
@@ -107,9 +114,7 @@ struct Predict: Command {
             }
             return .object(row)
         }
-        return .object([
-            "labels": .array(task.labels.map { .string($0) }), "rows": .array(rows),
-        ])
+        return ["labels": .array(task.labels.map { .string($0) }), "rows": .array(rows)]
     }
 }
 

@@ -45,6 +45,19 @@ public final class MappedFile: @unchecked Sendable {
         bytes = UnsafeRawBufferPointer(start: start, count: count)
     }
 
+    /// Lets the system take back the memory that was read of these bytes; who reads them again, reads
+    /// the file again.
+    func release(_ range: Range<Int>) {
+        guard let start = bytes.baseAddress else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        // Pages on the edges hold neighbours too.
+        let first = (range.lowerBound + page - 1) / page * page
+        let end = range.upperBound == bytes.count ? bytes.count : range.upperBound / page * page
+        guard first < end else { return }
+        _ = madvise(
+            UnsafeMutableRawPointer(mutating: start + first), end - first, MADV_DONTNEED)
+    }
+
     deinit {
         if let start = bytes.baseAddress {
             munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)

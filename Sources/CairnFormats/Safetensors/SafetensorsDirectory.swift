@@ -69,6 +69,11 @@ public struct SafetensorsDirectory: Sendable {
         places[name].flatMap { shards[$0].tensor(named: name) }
     }
 
+    /// Says that a tensor will not be read for long; see `SafetensorsFile`.
+    public func release(tensorNamed name: String) {
+        if let place = places[name] { shards[place].release(tensorNamed: name) }
+    }
+
     /// The metadata of each file, in the order of `files`.
     public var metadata: [[String: String]] { shards.map(\.metadata) }
 

@@ -51,6 +51,12 @@ public struct SafetensorsFile: Sendable {
         return Tensor(dtype: entry.dtype, shape: entry.shape, storage: storage)
     }
 
+    /// Says that a tensor will not be read for long: its bytes leave memory, and are read from the
+    /// file again by whoever needs them.
+    public func release(tensorNamed name: String) {
+        if let entry = header.entries[name] { file.release(entry.range) }
+    }
+
     /// Every tensor by its name, over the file's own bytes.
     public var tensors: [String: Tensor] {
         header.entries.keys.reduce(into: [:]) { $0[$1] = tensor(named: $1) }

@@ -22,6 +22,9 @@ package struct LoRAPair: Hashable, Sendable {
 ///
 /// Inputs: x [rows, in] and, when the adapter reads something else (dropout), x' [rows, in].
 /// Outputs: y [rows, out] and, with a pair, scaling * x' A^T [rows, rank], which backward needs.
+///
+/// A weight in 8 bits is multiplied in 8 bits: y = (bias + scaling * (x' A^T) B^T) + q(x) q(W)^T, two
+/// sums that meet at their ends. Its backward pass reads the numbers that its codes stand for.
 struct Linear: Operation {
     let weight: ParameterReference
     let bias: ParameterReference?
@@ -91,10 +94,25 @@ struct Linear: Operation {
                 .weight(execution.weight(pair.b), transposed: true)
             )
         }
+        let base = execution.weight(weight)
+        let bias = bias.map { execution.vector($0) }
+        guard base.dtype != .i8 else {
+            return try run(codes: base, execution.matrix(x), second, bias, execution, into: y)
+        }
         try execution.context.matmul(
-            execution.operand(x), .weight(execution.weight(weight), transposed: true),
-            second: second, bias: bias.map { execution.vector($0) },
-            precision: execution.precision, into: y)
+            execution.operand(x), .weight(base, transposed: true),
+            second: second, bias: bias, precision: execution.precision, into: y)
+    }
+
+    private func run(
+        codes: Weight, _ x: Floats, _ second: (a: MatrixOperand, b: MatrixOperand)?,
+        _ bias: Floats?, _ execution: Execution, into y: Floats
+    ) throws(KernelError) {
+        try execution.context.matmulInt8(x, codes, bias: second == nil ? bias : nil, into: y)
+        guard let second else { return }
+        try execution.context.matmul(
+            second.a, second.b, bias: bias, accumulate: true, precision: execution.precision,
+            into: y)
     }
 }
 

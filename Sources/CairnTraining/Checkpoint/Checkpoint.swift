@@ -19,6 +19,8 @@ public struct Checkpoint {
     public let maximumLength: Int
     /// How matmuls were computed in training.
     public let precision: Precision
+    /// How the base's linear layers are kept: as in training unless it was asked for otherwise.
+    public let storage: BaseStorage
     /// The token that pads, which pooling passes over.
     public let padTokenID: Int32?
 
@@ -29,10 +31,13 @@ public struct Checkpoint {
     ///   - base: where the base is, instead of what adapter_config.json says.
     ///   - longest: the longest row in tokens, instead of what metadata.json says.
     ///   - context: where the numbers go.
+    ///   - storage: how the base's linear layers are kept, instead of as in training: another
+    ///     function.
+    ///   - quantized: these layers, where they are in memory already.
     /// - Throws: when a file is missing, or when config.json, adapter and weights disagree.
     public init(
         contentsOf directory: URL, base: URL? = nil, maximumLength longest: Int? = nil,
-        context: Context
+        context: Context, storage: BaseStorage? = nil, sharing quantized: QuantizedBase? = nil
     ) throws {
         self.directory = directory
         let file = directory.appendingPathComponent("config.json")
@@ -57,16 +62,29 @@ public struct Checkpoint {
         let configuration = try ModelConfiguration(json, file: file.path)
         padTokenID = configuration.padTokenID
         let parameters = Parameters(context: context)
+        let metadata = try Self.metadata(directory)
+        let trained = try CodedBase(metadata, of: directory)
+        self.storage = storage ?? (isAdapter ? trained.storage : .stored)
         if isAdapter {
             let adapter = try PEFTAdapter(contentsOf: directory)
             task = try Self.task(json, configuration, adapter: adapter)
             let place = try base ?? Self.base(of: adapter)
             let base = try BaseModel(contentsOf: place, head: task.head)
             try Self.compare(base.configuration, configuration)
+            let codes =
+                quantized?.storage == self.storage
+                ? quantized : try QuantizedBase(base, as: self.storage, for: parameters)
+            try trained.requireSame(codes, as: self.storage, base)
             model = try TaskModel(
-                base, method: .lora(adapter.configuration), seed: 0, parameters: parameters)
+                base, method: .lora(adapter.configuration), seed: 0, parameters: parameters,
+                quantized: codes)
             try adapter.apply(to: model)
         } else {
+            guard !self.storage.isQuantized else {
+                throw ModelError.unsupported(
+                    file: file.path, key: "base_storage", value: self.storage.rawValue,
+                    supported: "stored, for a model that is no adapter")
+            }
             task = try Self.task(json, configuration, adapter: nil)
             let base = try BaseModel(contentsOf: directory, head: task.head)
             let missing = base.model.parameters.filter {
@@ -78,7 +96,6 @@ public struct Checkpoint {
             }
             model = try TaskModel(base, method: .full, seed: 0, parameters: parameters)
         }
-        let metadata = try Self.metadata(directory)
         maximumLength = min(
             longest ?? metadata?["max_length"]?.integer ?? 512, model.base.maximumLength)
         let named = metadata?["precision"]?.string ?? Precision.fp32.rawValue

@@ -115,10 +115,12 @@ extension RunDescription {
     }
 
     /// Metrics and settings of the epoch that a checkpoint holds.
+    ///
+    /// `base_storage` and `base_storage_sha256` are there where the base's matrices are kept in codes.
     func metadata(_ epoch: EpochReport?, step: Int, method: Method) -> JSONValue {
         func number(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
         let seconds = epoch?.seconds ?? 0
-        return .object([
+        var object: JSONObject = [
             "epoch": .integer(Int64(epoch?.epoch ?? 0)), "step": .integer(Int64(step)),
             "train_loss": number(epoch?.trainLoss), "val_loss": number(epoch?.validationLoss),
             "train_accuracy": number(epoch?.trainAccuracy),
@@ -142,7 +144,12 @@ extension RunDescription {
             "validation_rows": .integer(Int64(validationRows)),
             "base_model": .string(baseName), "cairn_version": .string(CairnVersion.string),
             "schema_version": 1,
-        ])
+        ]
+        if let options, options.storage.isQuantized {
+            object["base_storage"] = .string(options.storage.rawValue)
+            object["base_storage_sha256"] = .optional(inputs?.values["coded-base"])
+        }
+        return .object(object)
     }
 }
 

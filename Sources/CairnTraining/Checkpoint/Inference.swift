@@ -16,10 +16,12 @@ public struct Inference {
     /// Opens a checkpoint directory and its tokenizer; arguments and refusals are those of
     /// `Checkpoint`.
     public init(
-        _ directory: URL, base: URL? = nil, maximumLength: Int? = nil, context: Context
+        _ directory: URL, base: URL? = nil, maximumLength: Int? = nil, context: Context,
+        storage: BaseStorage? = nil
     ) throws {
         checkpoint = try Checkpoint(
-            contentsOf: directory, base: base, maximumLength: maximumLength, context: context)
+            contentsOf: directory, base: base, maximumLength: maximumLength, context: context,
+            storage: storage)
         tokenizer = try Tokenizer(
             contentsOf: directory.appendingPathComponent("tokenizer.json"))
     }

@@ -33,12 +33,12 @@ struct ModelCard {
     var text: String {
         let parts =
             isLanguageModel
-            ? [frontMatter, heading, figures, settings, scoringSnippet]
+            ? [frontMatter, heading, figures, settings, storageNote, scoringSnippet]
             : [
                 frontMatter, heading, figures, Self.labelTable(description.task.labels),
-                settings, snippet,
+                settings, storageNote, snippet,
             ]
-        return parts.joined(separator: "\n")
+        return parts.filter { !$0.isEmpty }.joined(separator: "\n")
     }
 
     private var frontMatter: String {
@@ -117,6 +117,20 @@ struct ModelCard {
         }
         return "\n## Settings\n\n| | |\n|---|---|\n"
             + rows.map { "| \($0.0) | \($0.1) |\n" }.joined()
+    }
+
+    /// What a reader must know who loads the adapter over the base's own files.
+    private var storageNote: String {
+        guard let storage = description.options?.storage, storage.isQuantized else { return "" }
+        return """
+
+            The adapter was trained over a base whose linear layers were kept in \
+            \(storage.rawValue) (SHA-256 of the codes \
+            `\(description.inputs?.values["coded-base"] ?? "unknown")`), and the figures are of that. \
+            Over the base's own weights, as below, it is a slightly different function; Cairn's \
+            `evaluate` and `predict` use the codes unless `--base-storage stored` is given.
+
+            """
     }
 
     private var snippet: String {

@@ -44,6 +44,12 @@ public final class FineTuneJob {
         guard options.weights == .pretrained || options.method == .full else {
             throw TrainingError.untrainedBase(directory: options.model.path)
         }
+        guard !options.storage.isQuantized || options.method != .full else {
+            throw TrainingError.codedBase(
+                path: options.output.path, storage: options.storage.rawValue,
+                advice: "only adapters train over it, not every parameter")
+        }
+        try start.requireSameStorage(options)
         let parts = try CorpusParts(options)
         var space: LabelSpace?
         if case .continued(let point, _) = start, let labels = try point.labels {
@@ -59,7 +65,11 @@ public final class FineTuneJob {
         }
         let tokenizer = try Tokenizer(
             contentsOf: options.model.appendingPathComponent("tokenizer.json"))
-        let inputs = try InputDigests(options, base: base)
+        let context = try Context(
+            isa: options.isa, threads: options.threads, device: options.device)
+        let parameters = Parameters(context: context)
+        let quantized = try QuantizedBase(base, as: options.storage, for: parameters)
+        let inputs = try InputDigests(options, base: base, quantized: quantized)
         try start.requireSame(inputs, options)
         let length = min(options.maximumLength, base.maximumLength)
         // A language model reads no pooled row, and keeps what its base says of padding.
@@ -99,11 +109,9 @@ public final class FineTuneJob {
         self.notes = notes
         test = sets.count > 2 ? sets[2] : nil
 
-        let context = try Context(
-            isa: options.isa, threads: options.threads, device: options.device)
         let model = try TaskModel(
-            base, method: options.method, seed: options.settings.seed,
-            parameters: Parameters(context: context))
+            base, method: options.method, seed: options.settings.seed, parameters: parameters,
+            quantized: quantized)
         let runID = start.chosenRunID()
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
@@ -273,7 +281,7 @@ public final class FineTuneJob {
         let start = ContinuousClock.now
         let checkpoint = try Checkpoint(
             contentsOf: best, base: options.method == .full ? nil : options.model,
-            context: tuner.model.parameters.context)
+            context: tuner.model.parameters.context, sharing: tuner.model.quantized)
         let evaluation = try Evaluator(
             checkpoint.model, task: task, pooling: pooling, precision: options.settings.precision,
             tokenBudget: options.settings.tokenBudget

@@ -45,6 +45,9 @@ public struct FineTuneOptions: Sendable {
     public var modelSize: ModelSize?
     /// Where the base's numbers come from; a random base trains in full.
     public var weights = BaseWeights.pretrained
+    /// How the base's linear layers are kept in memory; anything but `stored` is for adapters, on
+    /// the CPU.
+    public var storage = BaseStorage.stored
     /// What trains.
     public var method = Method.lora(AdapterConfiguration())
     /// What the trajectory depends on.

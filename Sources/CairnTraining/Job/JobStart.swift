@@ -2,6 +2,7 @@
 /// Where a job begins: what of an earlier run it takes over, and what it refuses to.
 
 import CairnFormats
+import CairnModels
 import Foundation
 
 /// What a job begins with.
@@ -34,6 +35,21 @@ extension JobStart {
         return UUID().uuidString.lowercased()
     }
 
+    /// Refuses a base in other bits than those that the adapter which goes on was trained over.
+    func requireSameStorage(_ options: FineTuneOptions) throws {
+        if case .transformers(let checkpoint) = self, options.storage.isQuantized {
+            throw TrainingError.otherStorage(
+                path: checkpoint.directory.path, expected: BaseStorage.stored.rawValue,
+                found: options.storage.rawValue)
+        }
+        guard let point, point.saved.job != nil else { return }
+        let before = try point.options(output: options.output).storage
+        guard before == options.storage else {
+            throw TrainingError.otherStorage(
+                path: point.source.path, expected: before.rawValue, found: options.storage.rawValue)
+        }
+    }
+
     /// Refuses inputs that differ from those of the run that is to go on.
     func requireSame(_ inputs: InputDigests, _ options: FineTuneOptions) throws {
         let (point, allowed): (ResumableRun, Set<String>)
@@ -55,6 +71,8 @@ extension JobStart {
         }
         guard let before = saved.inputs else { return }
         for key in inputs.differences(from: before) where !allowed.contains(key) {
+            // Another base that is allowed has other codes too.
+            if key == "coded-base", allowed.contains("base") { continue }
             throw TrainingError.changed(
                 key: key, what: "the input '\(key)'",
                 expected: before.values[key].map { "SHA-256 \($0)" } ?? "none",

@@ -18,14 +18,19 @@ struct MergeSource {
     let configuration: JSONValue
     let task: Task
     let metadata: JSONValue
+    /// Which numbers of the base the adapter is folded into.
+    let storage: BaseStorage
     let manifest: Manifest
     private let manifestDigest: String
 
-    /// - Parameter place: where the base is, instead of what adapter_config.json says.
+    /// - Parameters:
+    ///   - place: where the base is, instead of what adapter_config.json says.
+    ///   - storage: which numbers of the base to fold into; must be said of an adapter that was
+    ///     trained over codes, and be the stored ones or those.
     /// - Throws: `TrainingError.damaged` unless every byte of the checkpoint is as committed;
     ///   `otherBase` when the base is not the one that the run was given; `ModelError` when
-    ///   adapter, base and config.json disagree.
-    init(_ directory: URL, base place: URL?) throws {
+    ///   adapter, base and config.json disagree; `codedBase` when the numbers are not said.
+    init(_ directory: URL, base place: URL?, storage: BaseStorage?) throws {
         self.directory = directory
         try Self.requireCheckpoint(directory)
         manifestDigest = try Self.digest(ofManifestIn: directory)
@@ -37,6 +42,8 @@ struct MergeSource {
         configuration = try JSONValue.parse(contentsOf: config)
         metadata = try JSONValue.parse(
             contentsOf: directory.appendingPathComponent("metadata.json"))
+        let trained = try CodedBase(metadata, of: directory).storage
+        self.storage = try Self.chosen(storage, trained, directory)
         let own = try ModelConfiguration(configuration, file: config.path)
         guard Self.isAdapter(directory) else {
             (adapter, file) = (nil, nil)
@@ -68,7 +75,30 @@ struct MergeSource {
         return configuration.usesDoRA ? "dora" : configuration.usesRSLoRA ? "rslora" : "lora"
     }
 
+    /// Whether the adapter was trained over other numbers than it is folded into.
+    var changesBase: Bool {
+        (try? CodedBase(metadata, of: directory).storage) != storage
+    }
+
     // MARK: Checks
+
+    /// Neither choice is the trained function itself where x was rounded too, so none is made here.
+    private static func chosen(
+        _ storage: BaseStorage?, _ trained: BaseStorage, _ directory: URL
+    ) throws(TrainingError) -> BaseStorage {
+        let choices = [BaseStorage.stored, trained]
+        if let storage, choices.contains(storage) { return storage }
+        guard trained.isQuantized else {
+            guard let storage else { return .stored }
+            throw .otherStorage(
+                path: directory.path, expected: trained.rawValue, found: storage.rawValue)
+        }
+        throw .codedBase(
+            path: directory.path, storage: trained.rawValue,
+            advice: "say '--base-storage \(trained.rawValue)' to merge into the numbers that its "
+                + "codes stand for, or '--base-storage stored' to merge into the files', which is "
+                + "another function than the one that was judged")
+    }
 
     private static func isAdapter(_ directory: URL) -> Bool {
         FileManager.default.fileExists(

@@ -51,9 +51,18 @@ struct MergedCard {
             # \(isLanguageModel ? "Language model" : "Text classifier")
 
             A `\(family)` model, \(origin); \(type.rawValue) weights. Made with Cairn \
-            \(CairnVersion.string).\(baseID.map { " Base: `\($0)`." } ?? "")
+            \(CairnVersion.string).\(baseID.map { " Base: `\($0)`." } ?? "")\(storage)
 
             """
+    }
+
+    /// What merging an adapter over a base in codes changed.
+    private var storage: String {
+        guard let trained = source.metadata["base_storage"]?.string else { return "" }
+        return " The adapter was trained over the base in \(trained) and merged into "
+            + (source.storage == .stored
+                ? "the base's own weights" : "the numbers that its codes stand for")
+            + ": the figures below are of the adapter over the codes."
     }
 
     private var figures: String {

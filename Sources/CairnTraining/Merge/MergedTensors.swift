@@ -3,6 +3,7 @@
 
 import CairnEngine
 import CairnFormats
+import CairnGraph
 import CairnModels
 import CairnTensor
 
@@ -10,6 +11,9 @@ import CairnTensor
 ///
 ///     LoRA:  W' = W + s B A
 ///     DoRA:  W' = (m / norm) (W + s B A), norm the length of each row of W + s B A
+///
+/// W is what the file holds, or where the adapter was trained over codes and these were asked for, the
+/// numbers that the codes stand for.
 ///
 /// Numerics: all of it in fp32 but the squares of norm, which are summed in binary64; rounded once,
 /// to the type that is stored. What the adapter does not touch is copied bit by bit where its type
@@ -20,15 +24,18 @@ struct MergedTensors {
     let mergedCount: Int
     private let source: MergeSource
     private let context: Context
+    private let quantized: QuantizedBase?
 
     /// Numbers that are computed at a time.
     private static let block = 1 << 22
 
     /// - Parameter dtype: of every tensor; nil keeps each one's own, and gives the head, which has
     ///   none, the type that most of the base is stored in.
-    init(_ source: MergeSource, dtype: DType?, context: Context) {
+    init(_ source: MergeSource, dtype: DType?, context: Context) throws {
         self.source = source
         self.context = context
+        quantized = try QuantizedBase(
+            source.base, as: source.storage, for: Parameters(context: context))
         let model = source.base.model
         let common = Self.commonType(source.base)
         layout = Dictionary(
@@ -59,7 +66,9 @@ struct MergedTensors {
     /// - Throws: `TrainingError.notStorable` at the first number that its type cannot hold.
     func write(_ name: String, emit: (UnsafeRawBufferPointer) throws -> Void) throws {
         let dtype = layout[name]!.dtype
-        let tensor = source.file?.tensors[name] ?? source.base.tensor(named: name)!
+        let tensor =
+            try source.file?.tensors[name] ?? quantized?.tensor(named: name)
+            ?? source.base.tensor(named: name)!
         let module = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
         let rounding = Rounding(tensor: name, dtype: dtype)
         if let adapter = source.adapter, adapter.modules.contains(module) {

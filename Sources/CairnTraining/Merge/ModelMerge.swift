@@ -61,18 +61,20 @@ public struct ModelMerge {
     /// - Parameters:
     ///   - base: where the base is, instead of what adapter_config.json says.
     ///   - output: must not exist yet.
+    ///   - storage: of an adapter that was trained over a base in codes, which numbers it is merged
+    ///     into: `stored`, or those that the codes stand for.
     /// - Throws: `TrainingError.outputExists`; and whatever keeps the checkpoint from being the
     ///   model that was trained: damage, another base, tensors that do not fit.
     public init(
         _ checkpoint: URL, base: URL? = nil, to output: URL, type: MergeType = .keep,
-        context: Context
+        context: Context, storage: BaseStorage? = nil
     ) throws {
         try Self.requireNew(output)
         self.output = output
         self.type = type
-        source = try MergeSource(checkpoint, base: base)
+        source = try MergeSource(checkpoint, base: base, storage: storage)
         try Self.requireOutside(output, of: checkpoint)
-        tensors = MergedTensors(source, dtype: type.dtype, context: context)
+        tensors = try MergedTensors(source, dtype: type.dtype, context: context)
     }
 
     /// Bytes of the weights as they will be stored.
@@ -197,11 +199,18 @@ public struct ModelMerge {
         return config
     }
 
-    /// The checkpoint's, with room for what merging rounds: the merged weights once, and where
+    /// Which numbers of the base the adapter is merged into.
+    public var storage: BaseStorage { source.storage }
+
+    /// None where the adapter was trained over codes: the merged model is close to what the receipt
+    /// is of, but neither rounds x to 8 bits nor need it be over the same numbers. Else the
+    /// checkpoint's, with room for what merging rounds: the merged weights once, and where
     /// products are of bf16 numbers, or the weights are stored in 16 bits, each of those.
     private func receipt() throws -> Receipt? {
         let file = source.directory.appendingPathComponent(Receipt.fileName)
-        guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+        guard FileManager.default.fileExists(atPath: file.path),
+            source.storage == .stored, !source.changesBase
+        else { return nil }
         let receipt = try Receipt(of: source.directory)
         let isExact = mainType == .f32 && receipt.precision == .fp32
         // The mean over a row's tokens is moved less than a single logit is.
@@ -211,11 +220,19 @@ public struct ModelMerge {
     /// The checkpoint's, with what became of it.
     private func metadata() -> JSONValue {
         var metadata = source.metadata
-        metadata["merged"] = [
+        var merged: JSONObject = [
             "checkpoint": .string(source.manifest.name), "method": .string(source.method),
             "layers": JSONValue(tensors.mergedCount), "dtype": .string(type.rawValue),
             "cairn_version": .string(CairnVersion.string),
         ]
+        // The merged model has no base of its own that could be in codes.
+        if let trained = source.metadata["base_storage"] {
+            merged["trained_base_storage"] = trained
+            merged["base_storage"] = .string(source.storage.rawValue)
+        }
+        metadata["merged"] = .object(merged)
+        metadata["base_storage"] = nil
+        metadata["base_storage_sha256"] = nil
         return metadata
     }
 }

@@ -10,6 +10,8 @@ import CairnTensor
 public struct PlannedMemory: Sendable, Equatable {
     /// Matrices that are only read, mapped from the base's files: what of them will be touched.
     public internal(set) var weights = 0
+    /// The base's linear layers in codes; none where they are as stored.
+    public internal(set) var quantized = 0
     /// What trains, and the base's vectors, in fp32.
     public internal(set) var parameters = 0
     /// Gradients of what trains.
@@ -35,7 +37,8 @@ public struct PlannedMemory: Sendable, Equatable {
         let (tuner, model) = (job.tuner, job.tuner.model)
         let entries = model.parameters.names.map { ($0, model.parameters.entry($0)) }
         let borrowed = entries.filter { $0.1.buffer.isBorrowed }
-        weights = borrowed.reduce(0) { $0 + $1.1.byteCount }
+        quantized = model.quantized?.byteCount ?? 0
+        weights = borrowed.reduce(0) { $0 + $1.1.byteCount } - quantized
         for table in job.tokenTables where borrowed.contains(where: { $0.0 == table.name }) {
             weights -= table.byteCount - table.touchedBytes
         }
@@ -61,13 +64,15 @@ public struct PlannedMemory: Sendable, Equatable {
         }
         peak = max(earlierPeak, steady, steady - savedCopy + test)
         process = max(
-            steady - weights - parameters - gradients - optimizer - activations - validation
+            steady - weights - quantized - parameters - gradients - optimizer - activations
+                - validation
                 - savedCopy, 0)
     }
 
     var json: JSONValue {
         [
             "peak_rss_bytes": JSONValue(peak), "weights_bytes": JSONValue(weights),
+            "quantized_bytes": JSONValue(quantized),
             "parameters_bytes": JSONValue(parameters), "gradients_bytes": JSONValue(gradients),
             "optimizer_bytes": JSONValue(optimizer), "activations_bytes": JSONValue(activations),
             "validation_bytes": JSONValue(validation), "saved_copy_bytes": JSONValue(savedCopy),

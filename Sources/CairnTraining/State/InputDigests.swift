@@ -7,17 +7,19 @@ import Foundation
 
 /// SHA-256 of every input that the trajectory depends on, by the key that `--allow` takes.
 public struct InputDigests: Sendable, Equatable {
-    /// `data`, `eval-data`, `test-data`, `tokenizer`, `base`.
+    /// `data`, `eval-data`, `test-data`, `tokenizer`, `base`; `coded-base` where the base's matrices are
+    /// kept in codes, of these codes.
     public var values: [String: String]
 
     /// Reads the files of a job.
-    init(_ options: FineTuneOptions, base: BaseModel) throws {
+    init(_ options: FineTuneOptions, base: BaseModel, quantized: QuantizedBase?) throws {
         values = [
             "data": try SHA256.hex(ofFile: options.data),
             "tokenizer": try SHA256.hex(
                 ofFile: options.model.appendingPathComponent("tokenizer.json")),
             "base": try Self.digest(of: base),
         ]
+        values["coded-base"] = quantized?.digest
         if let file = options.evaluationData { values["eval-data"] = try SHA256.hex(ofFile: file) }
         if let file = options.testData { values["test-data"] = try SHA256.hex(ofFile: file) }
     }

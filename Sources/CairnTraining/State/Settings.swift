@@ -104,7 +104,7 @@ extension FineTuneOptions {
             "problem": .string(problem.rawValue), "max_length": JSONValue(maximumLength),
             "val_split": .number(validationShare), "base_model": .optional(baseID),
             "token_budget": JSONValue(settings.tokenBudget), "method": method.json(),
-            "init": .string(weights.rawValue),
+            "init": .string(weights.rawValue), "base_storage": .string(storage.rawValue),
         ]
     }
 
@@ -125,6 +125,8 @@ extension FineTuneOptions {
         method = try Method(try reader.reader("method"))
         // Runs of before there was a choice had pretrained bases.
         weights = try reader.optional("init") { try $0.choice($1, BaseWeights.self) } ?? .pretrained
+        storage =
+            try reader.optional("base_storage") { try $0.choice($1, BaseStorage.self) } ?? .stored
         self.settings = settings
         self.settings.tokenBudget = try reader.count("token_budget", atLeast: 1)
     }

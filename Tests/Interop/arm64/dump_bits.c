@@ -139,6 +139,45 @@ static void dump_matmul(void) {
     }
 }
 
+/// Weights in codes: what they are, a product of codes, and products with what they stand for.
+static void dump_quantized(void) {
+    for (int variant = 0; variant < 6; variant++) {
+        begin(250 + (uint64_t)variant);
+        const cairn_dtype dtype = (cairn_dtype)(variant % 3);
+        const size_t rows = variant / 3 ? 64 : 61, columns = variant / 3 ? 320 : WIDTH;
+        const size_t stride = (columns + 63) / 64 * 64, count = rows * columns;
+        const void *w = weights(count, dtype);
+        int8_t *codes = (int8_t *)empty(rows * stride / 4), *scales = (int8_t *)empty(count / 256 + 1);
+        float *row_scales = empty(rows), *middles = empty(count / 8192 + 2);
+        int32_t *sums = (int32_t *)empty(rows);
+        uint8_t *halves = (uint8_t *)empty(count / 8 + 1);
+        cairn_status status =
+            cairn_quantize_int8(context, rows, columns, w, dtype, codes, row_scales, sums);
+        print("int8_codes", variant, status, codes, rows * stride);
+        print_floats("int8_scales", variant, status, row_scales, rows);
+        status = cairn_quantize_nf4(context, count, w, dtype, halves, scales, middles);
+        print("nf4_codes", variant, status, halves, (count + 1) / 2);
+        print("nf4_scales", variant, status, scales, (count + 63) / 64);
+        const cairn_int8 eight = {codes, row_scales, sums, columns, stride};
+        const cairn_nf4 four = {halves, scales, middles};
+        float *y = empty(ROWS * rows);
+        status = cairn_matmul_int8(context, ROWS, rows, numbers(ROWS * columns), &eight,
+                                   variant % 2 ? numbers(rows) : NULL, y);
+        print_floats("matmul_int8", variant, status, y, ROWS * rows);
+        for (int kind = 0; kind < 2; kind++) {
+            const cairn_matmul_config config = {
+                variant % 2 ? CAIRN_PRECISION_BF16 : CAIRN_PRECISION_FP32, 1, false};
+            const cairn_matrix a = {numbers(ROWS * rows), CAIRN_DTYPE_F32, rows, false};
+            const cairn_matrix b = {kind ? (const void *)&four : &eight,
+                                    kind ? CAIRN_DTYPE_NF4 : CAIRN_DTYPE_I8, columns, false};
+            float *c = empty(ROWS * columns);
+            status = cairn_matmul(context, &config, ROWS, columns, rows, &a, &b, 0, NULL, NULL,
+                                  NULL, c, columns);
+            print_floats(kind ? "matmul_nf4" : "matmul_codes", variant, status, c, ROWS * columns);
+        }
+    }
+}
+
 // MARK: Attention
 
 static void dump_attention(void) {
@@ -389,6 +428,7 @@ int main(int argc, char **argv) {
     if (cairn_context_create(isa, (size_t)atoi(argv[2]), &created) != CAIRN_STATUS_OK) return 1;
     context = created;
     dump_matmul();
+    dump_quantized();
     dump_attention();
     dump_rope();
     dump_norms();

@@ -17,6 +17,7 @@
 #include "normalization.cu"
 #include "normalization_gradient.cu"
 #include "optimizer.cu"
+#include "quantized.cu"
 #include "random.cu"
 #include "rope.cu"
 #include "rows.cu"

@@ -45,6 +45,9 @@ __attribute__((format(printf, 3, 4))) cairn_status fail(cairn_context *context,
                                                         cairn_status status, const char *format,
                                                         ...);
 
+/// Says that weights in 8 and 4 bits are not for this engine.
+cairn_status refuse_quantized(cairn_context *context);
+
 /// Turns an answer of the runtime into a status; `what` names the call.
 cairn_status check(cairn_context *context, cudaError_t error, const char *what);
 

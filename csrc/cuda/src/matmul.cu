@@ -93,6 +93,9 @@ cairn_status matmul_on_device(cairn_context *context, const cairn_matmul_config 
                               const float *bias, float *c, size_t c_stride) {
     if (m == 0 || n == 0) return CAIRN_STATUS_OK;
     if (k2 != 0 && (!a2 || !b2)) return CAIRN_STATUS_INVALID_ARGUMENT;
+    const bool first = is_weight_type(a->dtype) && is_weight_type(b->dtype);
+    if (!first || (k2 != 0 && !(is_weight_type(a2->dtype) && is_weight_type(b2->dtype))))
+        return refuse_quantized(context);
     const Call call = {config, m, n, k, k2, a, b, a2, b2, bias, c, c_stride};
     if (!multiply_by_lt(context, call)) multiply_here(context, call);
     return launched(context, "matmul");

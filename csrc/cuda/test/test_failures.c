@@ -97,6 +97,32 @@ static void test_data(void) {
     triple_free(&losses);
 }
 
+/// Weights in 8 and 4 bits are for the CPU, and whoever asks is told so at once.
+static void test_quantized(void) {
+    const cairn_backend *table = engines[1].table;
+    cairn_context *context = engines[1].context;
+    triple x = triple_floats(16, 1, 243), y = triple_zeros(16);
+    const int e = 1;
+    const cairn_int8 w = {.columns = 4, .stride = 64};
+    const cairn_matmul_config config = {CAIRN_PRECISION_FP32, 1, false};
+    const cairn_matrix a = {F(x), CAIRN_DTYPE_F32, 4, false}, b = {&w, CAIRN_DTYPE_I8, 4, true};
+    const cairn_status answers[] = {
+        table->quantize_int8(context, 4, 4, F(x), CAIRN_DTYPE_F32, (int8_t *)F(y), F(y),
+                             (int32_t *)F(y)),
+        table->quantize_nf4(context, 16, F(x), CAIRN_DTYPE_F32, (uint8_t *)F(y), (int8_t *)F(y),
+                            F(y)),
+        table->matmul_int8(context, 4, 4, F(x), &w, NULL, F(y)),
+        table->matmul(context, &config, 4, 4, 4, &a, &b, 0, NULL, NULL, NULL, F(y), 4),
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        expect(answers[i] == CAIRN_STATUS_DEVICE_FAILED, "answer %zu is %d", i, (int)answers[i]);
+    expect(strstr(table->failure(context), "computes no weights in 8 or 4 bits"),
+           "the sentence is '%s'", table->failure(context));
+    expect(table->finish(context) == CAIRN_STATUS_OK, "what was told is not told again");
+    triple_free(&x);
+    triple_free(&y);
+}
+
 /// Copies larger than the pinned memory arrive whole, in both directions and in order.
 static void test_copies(void) {
     const size_t count = 3 << 20;
@@ -124,5 +150,6 @@ void test_failures(void) {
     test_budget();
     test_devices();
     test_data();
+    test_quantized();
     test_copies();
 }
