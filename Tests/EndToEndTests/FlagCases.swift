@@ -12,14 +12,15 @@ extension FlagCase {
         ("--isa", "avx1024"), ("--device", "gpu"), ("--threads", "0"), ("--save-every", "0"),
         ("--save-steps", "0"),
         ("--save-minutes", "0"), ("--keep-last", "0"), ("--keep-best", "-1"),
-        ("--max-minutes", "0"), ("--learning-rate", "nan"), ("--schedule", "square"),
+        ("--max-minutes", "0"), ("--memory", "12X"), ("--learning-rate", "nan"),
+        ("--schedule", "square"),
         ("--power", "2"), ("--cycles", "2"), ("--min-rate", "2"), ("--warmup", "2"),
         ("--decay-scope", "some"), ("--weight-decay", "-1"), ("--clip", "0"),
         ("--batch-size", "0"), ("--token-budget", "0"), ("--class-weights", "some"),
         ("--precision", "fp8"), ("--seed", "-1"), ("--monitor", "luck"), ("--min-delta", "-1"),
         ("--patience", "-1"),
     ]
-    private static let running = ["--isa", "--device", "--threads", "--max-minutes"]
+    private static let running = ["--isa", "--device", "--threads", "--max-minutes", "--memory"]
     private static let saving = [
         "--save-every", "--save-steps", "--save-minutes", "--keep-last", "--keep-best",
     ]
@@ -90,6 +91,7 @@ extension FlagCase {
             FlagCase(longer + ["--save-every", "1"], "--keep-last", "1", look: .names("out")),
             FlagCase(longer + ["--save-every", "1"], "--keep-best", "1", look: .names("out")),
             FlagCase(base, "--max-minutes", "0.00001", look: .status),
+            FlagCase(base, "--memory", "4G", look: .key("memory")),
             FlagCase(base, "--threads", "2", look: .line),
             FlagCase(base, "--isa", "avx1024"), FlagCase(base, "--device", "gpu"),
             FlagCase(without("--json", base), "--json"),

@@ -61,6 +61,9 @@ public struct FineTuneOptions: Sendable {
     public var isa = ISA.best
     /// What the run computes on.
     public var device = Device.cpu
+    /// The largest resident size that the run may have, in bytes, mapped weights included; nil
+    /// leaves memory alone. No result depends on it.
+    public var memory: Int?
     /// The base's Hub id, for adapter_config.json and the model card.
     public var baseID: String?
 

@@ -88,7 +88,8 @@ public struct Evaluator {
     private let task: Task
     private let pooling: Pooling
     private let classWeights: [Float]?
-    private let tokenBudget: Int
+    /// Tokens per micro-batch; no result depends on it.
+    var tokenBudget: Int
 
     /// Prepares a model for rows with targets, or without.
     public init(

@@ -106,7 +106,9 @@ public final class FineTuner {
     private var receipt: [[Float]]?
     private let classWeights: [Float]?
     let program: Program
-    let evaluator: Evaluator
+    private(set) var evaluator: Evaluator
+    /// Tokens per micro-batch: the settings' own, or fewer where memory is short.
+    public private(set) var tokenBudget: Int
     private let clock = ContinuousClock()
     /// Seconds of this start that went into the ledger.
     private var recordingSeconds = 0.0
@@ -138,6 +140,9 @@ public final class FineTuner {
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
             precision: settings.precision, tokenBudget: settings.tokenBudget)
+        // Training and validation take turns.
+        evaluator.program.shareMemory(of: program)
+        tokenBudget = settings.tokenBudget
         optimizer = try settings.decayScope.optimizer(
             .adamW(weightDecay: settings.weightDecay), of: model)
         schedule = Schedule(
@@ -156,6 +161,13 @@ public final class FineTuner {
         receipt = nil
         lastSave = (state.step, clock.now)
         recordingSeconds = 0
+    }
+
+    /// Takes less memory from the next micro-batch on; no result changes.
+    package func setMemory(tokenBudget: Int, _ recompute: Recompute) {
+        self.tokenBudget = tokenBudget
+        evaluator.tokenBudget = tokenBudget
+        program.setRecompute(recompute)
     }
 
     /// Lets a run that is over go through its steps again, as a replay does.
@@ -264,7 +276,7 @@ public final class FineTuner {
         while state.stepInEpoch < plan.stepCount {
             let step = StepRows(
                 rows: plan[state.stepInEpoch].rows, lengths: lengths,
-                tokenBudget: settings.tokenBudget, groups: settings.groups)
+                tokenBudget: tokenBudget, groups: settings.groups)
             guard let done = try runStep(step, controls) else { return nil }
             try record(done, step, controls)
             try saveAfterStep(controls)
