@@ -13,6 +13,8 @@ struct Machine: CustomStringConvertible {
     var device: Device
     /// What `--memory` allows; nil without it.
     var memory: Int?
+    /// Whether results of a frozen prefix are kept on the disk.
+    var prefix = PrefixPolicy.auto
 
     func context() throws -> Context {
         try Context(isa: isa, threads: threads, device: device)
@@ -21,7 +23,7 @@ struct Machine: CustomStringConvertible {
     /// Puts the machine in a job's options.
     func apply(to options: inout FineTuneOptions) {
         (options.threads, options.isa, options.device) = (threads, isa, device)
-        options.memory = memory
+        (options.memory, options.prefix) = (memory, prefix)
     }
 
     var description: String {
@@ -33,7 +35,7 @@ extension Machine {
     init(_ options: FineTuneOptions) {
         self.init(
             threads: options.threads, isa: options.isa, device: options.device,
-            memory: options.memory)
+            memory: options.memory, prefix: options.prefix)
     }
 }
 
@@ -51,7 +53,8 @@ extension Arguments {
         }
         return Machine(
             threads: threads, isa: try choice("--isa", ISA.self) ?? .best, device: device,
-            memory: try memory(device))
+            memory: try memory(device),
+            prefix: try choice("--reuse-prefix", PrefixPolicy.self) ?? .auto)
     }
 
     private func memory(_ device: Device) throws -> Int? {

@@ -19,6 +19,10 @@ enum RunFlags {
         Flag(
             "--memory", "BYTES",
             "as 950M or 1.2G: stay within it, for time and never for another result"),
+        Flag(
+            "--reuse-prefix", "KIND", standard: "auto",
+            "auto, off or keep: what of the model does not train is computed once for each row; "
+                + "keep leaves its file behind the run"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,

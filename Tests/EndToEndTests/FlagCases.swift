@@ -12,7 +12,8 @@ extension FlagCase {
         ("--isa", "avx1024"), ("--device", "gpu"), ("--threads", "0"), ("--save-every", "0"),
         ("--save-steps", "0"),
         ("--save-minutes", "0"), ("--keep-last", "0"), ("--keep-best", "-1"),
-        ("--max-minutes", "0"), ("--memory", "12X"), ("--learning-rate", "nan"),
+        ("--max-minutes", "0"), ("--memory", "12X"), ("--reuse-prefix", "some"),
+        ("--learning-rate", "nan"),
         ("--schedule", "square"),
         ("--power", "2"), ("--cycles", "2"), ("--min-rate", "2"), ("--warmup", "2"),
         ("--decay-scope", "some"), ("--weight-decay", "-1"), ("--clip", "0"),
@@ -20,7 +21,9 @@ extension FlagCase {
         ("--precision", "fp8"), ("--seed", "-1"), ("--monitor", "luck"), ("--min-delta", "-1"),
         ("--patience", "-1"),
     ]
-    private static let running = ["--isa", "--device", "--threads", "--max-minutes", "--memory"]
+    private static let running = [
+        "--isa", "--device", "--threads", "--max-minutes", "--memory", "--reuse-prefix",
+    ]
     private static let saving = [
         "--save-every", "--save-steps", "--save-minutes", "--keep-last", "--keep-best",
     ]
@@ -57,6 +60,9 @@ extension FlagCase {
             FlagCase(base, "--use-rslora", look: .digest),
             FlagCase(base, "--use-dora", look: .digest),
             FlagCase(base, "--target-modules", "q_proj", look: .digest),
+            FlagCase(base, "--adapter-layers", "1", look: .digest),
+            FlagCase(
+                base + ["--adapter-layers", "1"], "--reuse-prefix", "keep", look: .names("out")),
             FlagCase(base, "--dropout", "0.5", look: .digest),
             FlagCase(base, "--max-length", "4", look: .digest),
             FlagCase(base, "--val-split", "0.4", look: .digest),
@@ -121,6 +127,7 @@ extension FlagCase {
             FlagCase(base + ["--method", "full"], "--use-rslora"),
             FlagCase(base, "--use-dora", look: optimizer),
             FlagCase(base, "--target-modules", "q_proj", look: optimizer),
+            FlagCase(base, "--adapter-layers", "1", look: optimizer),
             FlagCase(base, "--dropout", "1"),
             FlagCase(base, "--max-length", "4", look: .key("rows", "train", "truncated_rows")),
             FlagCase(base, "--val-split", "0.4", look: .key("rows", "validation", "rows")),

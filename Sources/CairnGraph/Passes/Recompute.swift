@@ -138,7 +138,7 @@ extension Node {
 
 extension Batch {
     /// A row in every space.
-    fileprivate static let smallest: Batch = {
+    static let smallest: Batch = {
         var batch = Batch(sequences: [[0]])
         batch.targetRows = [0]
         batch.targetOffsets = [0, 1]

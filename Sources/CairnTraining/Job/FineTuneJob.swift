@@ -24,6 +24,8 @@ public final class FineTuneJob {
     public private(set) var notes: [String]
     /// What the run gives up to fit into the memory that was allowed; nil when none was named.
     public private(set) var memory: MemoryBudget?
+    /// Whether what a frozen prefix gives is kept in a file while the run goes.
+    private(set) var keepsPrefix = false
     let start: JobStart
     /// The reports of the last run, to which figures of the test rows may still come.
     private var log: RunLog?
@@ -109,7 +111,8 @@ public final class FineTuneJob {
         let runID = start.chosenRunID()
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
-            settings: options.settings, policy: options.policy, runID: runID)
+            settings: options.settings, policy: options.policy, runID: runID,
+            reusesPrefix: options.prefix != .off)
         var description = RunDescription(
             task: task, settings: options.settings, maximumLength: length, padTokenID: pad,
             baseName: options.baseID ?? options.model.standardizedFileURL.path,
@@ -127,6 +130,9 @@ public final class FineTuneJob {
         if case .transformers(let checkpoint) = start {
             self.notes += checkpoint.notCarried + tuner.differences(from: checkpoint)
         }
+        let prefix = try decidePrefix()
+        keepsPrefix = prefix.keeps
+        self.notes += [prefix.note].compactMap { $0 }
         if let limit = options.memory { try fit(into: limit) }
         preparingSeconds = (ContinuousClock.now - begin).inSeconds
     }
@@ -173,14 +179,17 @@ public final class FineTuneJob {
             store.report(report)
             for note in log.notes { report(.note(note)) }
         }
+        openPrefix { report(.note($0)) }
         var result: FineTuneReport
         do {
             result = try tuner.run(
                 controls(desk, { self.stopReason(stop) }, wantsSave, report))
         } catch {
+            closePrefix(isOver: false) { report(.note($0)) }
             log.finish(tuner.state.failed, digest: nil)
             throw error
         }
+        closePrefix(isOver: result.status.isFinal) { report(.note($0)) }
         store.wait()
         store.report(report)
         try desk.ledger.synchronize()

@@ -39,8 +39,10 @@ extension MemoryBudget: CustomStringConvertible {
         let twice =
             recompute == Recompute()
             ? "nothing is computed twice"
-            : "\(recompute.segments) of \(segmentCount) segments are computed twice, "
-                + "\(tenths / 10).\(tenths % 10) % more arithmetic"
+            : recompute.segments == 0
+                ? "norms and activations are computed twice, no matrix product"
+                : "\(recompute.segments) of \(segmentCount) segments are computed twice, "
+                    + "\(tenths / 10).\(tenths % 10) % more arithmetic"
         return
             "\(ByteSize(limit)) of memory: micro-batches of \(tokenBudget) tokens, \(twice); "
             + "\(ByteSize(peak)) are foreseen"
@@ -113,8 +115,10 @@ package struct MemoryPlanner {
             let step = StepRows(
                 rows: [row], lengths: data.ids.map(\.count), tokenBudget: .max,
                 groups: tuner.settings.groups)
-            try program.run(
-                data.batch(step, 0..<1, pooling: tuner.pooling, number: 0, lossScale: 1))
+            var batch = data.batch(
+                step, 0..<1, pooling: tuner.pooling, number: 0, lossScale: 1)
+            try tuner.prefix?.fill(&batch, with: step.rows, of: data)
+            try program.run(batch)
         }
         tuner.program.zeroGradients()
     }
@@ -180,8 +184,14 @@ package struct MemoryPlanner {
     }
 
     private func peak(_ tokens: Int, _ recompute: Recompute) -> Int {
-        let training = tuner.program.bytes(
-            for: tuner.capacity(steps, tokenBudget: tokens), recompute)
+        let capacity = tuner.capacity(steps, tokenBudget: tokens)
+        var training = tuner.program.bytes(for: capacity, recompute)
+        if let prefix = tuner.prefix {
+            // Rows on their way from the file into a batch, and from the program into the file.
+            training =
+                max(training, prefix.bytes(for: capacity))
+                + 4 * 4 * prefix.count(tokens: capacity.tokens)
+        }
         let evaluations = [tuner.validation, job.test].compactMap { $0 }.map {
             tuner.evaluator.program.bytes(
                 for: tuner.evaluationCapacity($0, tokenBudget: tokens))

@@ -48,7 +48,9 @@ public struct PlannedMemory: Sendable, Equatable {
             optimizer += bytes * slots
             savedCopy += bytes * (slots + 1)
         }
-        activations = tuner.program.bytes(for: tuner.trainingCapacity)
+        let capacity = tuner.trainingCapacity
+        activations = max(
+            tuner.program.bytes(for: capacity), tuner.prefix?.bytes(for: capacity) ?? 0)
         let evaluator = tuner.evaluator.program
         validation = max(
             evaluator.bytes(for: tuner.evaluationCapacity(tuner.validation)) - activations, 0)

@@ -13,12 +13,16 @@ struct StepTrial {
 
     /// Seconds per real token of a training step.
     private(set) var secondsPerToken = 0.0
+    /// Of these, the ones of a frozen prefix that a run would compute in its first epoch only.
+    private(set) var prefixSecondsPerToken = 0.0
     /// What the first step takes beyond that.
     private(set) var startSeconds = 0.0
     /// Seconds per step that go into the ledger.
     private(set) var recordingSeconds = 0.0
     /// Seconds per token of validation.
     private(set) var validationSecondsPerToken = 0.0
+    /// Of these, the ones of the frozen prefix.
+    private(set) var validationPrefixSecondsPerToken = 0.0
     /// Seconds of copying the state for a save.
     private(set) var copySeconds = 0.0
     /// Bytes of this process with the copy of a save in it, and what its arena had of that.
@@ -46,17 +50,28 @@ struct StepTrial {
 
     private mutating func train(_ tuner: FineTuner) throws {
         var steps: [StepReport] = []
+        /// Seconds in the prefix when each step was over.
+        var prefix: [Double] = []
         let wanted = 1 + Self.timedSteps
         let report = try tuner.run(
             RunControls(
                 stop: { steps.count >= wanted ? .deadline : nil },
                 record: { LedgerPosition(lines: $0.step, bytes: 0, head: "") },
-                report: { if case .step(let step) = $0 { steps.append(step) } }))
+                report: {
+                    guard case .step(let step) = $0 else { return }
+                    steps.append(step)
+                    prefix.append(tuner.prefix?.seconds ?? 0)
+                }))
         recordingSeconds = report.recordingSeconds / Double(max(steps.count, 1))
         // A run of a single step is its own start.
         let timed = steps.count > 1 ? steps.dropFirst() : steps[...]
         secondsPerToken =
             timed.reduce(0) { $0 + $1.seconds } / Double(max(timed.reduce(0) { $0 + $1.tokens }, 1))
+        let tokens = timed.reduce(0) { $0 + $1.tokens }
+        if let last = prefix.last {
+            let begin = prefix.count > 1 ? prefix[0] : 0
+            prefixSecondsPerToken = (last - begin) / Double(max(tokens, 1))
+        }
         if let first = steps.first {
             startSeconds = max(first.seconds - secondsPerToken * Double(first.tokens), 0)
         }
@@ -68,8 +83,10 @@ struct StepTrial {
     private mutating func validate(_ tuner: FineTuner) throws {
         let rows = tuner.validation.prefix(tokens: Self.timedBatches * tuner.tokenBudget)
         _ = try tuner.evaluator.evaluate(rows.prefix(tokens: tuner.tokenBudget))
-        let start = ContinuousClock.now
+        let (start, before) = (ContinuousClock.now, tuner.prefix?.seconds ?? 0)
         _ = try tuner.evaluator.evaluate(rows)
+        validationPrefixSecondsPerToken =
+            ((tuner.prefix?.seconds ?? 0) - before) / Double(max(rows.tokenCount, 1))
         validationSecondsPerToken =
             (ContinuousClock.now - start).inSeconds / Double(max(rows.tokenCount, 1))
     }
