@@ -89,6 +89,28 @@ import Testing
         #expect(job.tuner.report.stateDigest == digest, "the run's own parameters are back")
     }
 
+    @Test func `a run that grows beyond its memory is saved and can go on`() throws {
+        let variant = RunVariant.all[0]
+        let expected = try variant.golden().job().run()
+        let golden = try variant.golden()
+        let job = try golden.job()
+        job.memory = MemoryBudget(
+            limit: 1, tokenBudget: 64, recompute: Recompute(), segmentCount: 0, repeatedShare: 0,
+            peak: 1)
+
+        let error = #expect(throws: TrainingError.self) { try job.run() }
+
+        guard case .memoryExceeded(1, let found, golden.options.output.path) = error else {
+            Issue.record("expected memoryExceeded, found \(String(describing: error))")
+            return
+        }
+        #expect(found > 1_000_000)
+        let point = try ResumableRun.found(at: golden.options.output, note: { _ in })
+        #expect(point.saved.state.status == .interrupted)
+        let report = try FineTuneJob(golden.options, start: .resumed(point)).run()
+        #expect(report.stateDigest == expected.stateDigest)
+    }
+
     // MARK: Choosing
 
     private func planner(_ change: (inout FineTuneOptions) -> Void = { _ in }) throws -> (

@@ -23,7 +23,7 @@ public final class FineTuneJob {
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]
     /// What the run gives up to fit into the memory that was allowed; nil when none was named.
-    public private(set) var memory: MemoryBudget?
+    public package(set) var memory: MemoryBudget?
     /// Whether what a frozen prefix gives is kept in a file while the run goes.
     private(set) var keepsPrefix = false
     let start: JobStart

@@ -20,6 +20,18 @@ public struct MemoryBudget: Sendable, Equatable {
     /// The largest resident size foreseen, in bytes.
     public let peak: Int
 
+    package init(
+        limit: Int, tokenBudget: Int, recompute: Recompute, segmentCount: Int,
+        repeatedShare: Double, peak: Int
+    ) {
+        self.limit = limit
+        self.tokenBudget = tokenBudget
+        self.recompute = recompute
+        self.segmentCount = segmentCount
+        self.repeatedShare = repeatedShare
+        self.peak = peak
+    }
+
     /// The choice as a document.
     public var json: JSONValue {
         [
