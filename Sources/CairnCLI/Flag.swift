@@ -56,6 +56,7 @@ struct Flag: Sendable {
         "--monitor": MonitoredFigure.allCases.map(\.rawValue),
         "--precision": Precision.allCases.map(\.rawValue),
         "--init": BaseWeights.allCases.map(\.rawValue),
+        "--reuse-prefix": PrefixPolicy.allCases.map(\.rawValue),
         "--problem": Problem.allCases.filter { $0 != .causal }.map(\.rawValue),
         "--schedule": Schedule.Shape.allCases.map(\.rawValue), "--task": ["classify", "causal"],
         "--transformers": TransformersGeneration.allCases.map { "\($0.rawValue)" },

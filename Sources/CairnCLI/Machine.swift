@@ -11,6 +11,10 @@ struct Machine: CustomStringConvertible {
     var threads: Int
     var isa: ISA
     var device: Device
+    /// What `--memory` allows; nil without it.
+    var memory: Int?
+    /// Whether results of a frozen prefix are kept on the disk.
+    var prefix = PrefixPolicy.auto
 
     func context() throws -> Context {
         try Context(isa: isa, threads: threads, device: device)
@@ -19,6 +23,7 @@ struct Machine: CustomStringConvertible {
     /// Puts the machine in a job's options.
     func apply(to options: inout FineTuneOptions) {
         (options.threads, options.isa, options.device) = (threads, isa, device)
+        (options.memory, options.prefix) = (memory, prefix)
     }
 
     var description: String {
@@ -28,7 +33,9 @@ struct Machine: CustomStringConvertible {
 
 extension Machine {
     init(_ options: FineTuneOptions) {
-        self.init(threads: options.threads, isa: options.isa, device: options.device)
+        self.init(
+            threads: options.threads, isa: options.isa, device: options.device,
+            memory: options.memory, prefix: options.prefix)
     }
 }
 
@@ -45,6 +52,19 @@ extension Arguments {
             throw usage("--device must be cpu, cuda or cuda:N, found '\(name)'")
         }
         return Machine(
-            threads: threads, isa: try choice("--isa", ISA.self) ?? .best, device: device)
+            threads: threads, isa: try choice("--isa", ISA.self) ?? .best, device: device,
+            memory: try memory(device),
+            prefix: try choice("--reuse-prefix", PrefixPolicy.self) ?? .auto)
+    }
+
+    private func memory(_ device: Device) throws -> Int? {
+        guard let text = string("--memory") else { return nil }
+        guard device == .cpu else {
+            throw usage("--memory is for --device cpu, not for \(device): it counts host memory")
+        }
+        guard let size = ByteSize(text) else {
+            throw usage("--memory must be bytes with K, M or G, as 950M or 1.2G, found '\(text)'")
+        }
+        return size.count
     }
 }

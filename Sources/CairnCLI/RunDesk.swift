@@ -16,6 +16,13 @@ enum RunFlags {
 
     static let running = [
         Flag("--max-minutes", "M", "after M minutes save and stop, as a signal does"),
+        Flag(
+            "--memory", "BYTES",
+            "as 950M or 1.2G: stay within it, for time and never for another result"),
+        Flag(
+            "--reuse-prefix", "KIND", standard: "auto",
+            "auto, off or keep: what of the model does not train is computed once for each row; "
+                + "keep leaves its file behind the run"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,
@@ -67,7 +74,9 @@ struct RunDesk {
             Terminal.error(String(format: "test loss %.4f, perplexity %.2f", loss, perplexity))
         }
         Terminal.error("\(Self.ending(report)); checkpoints are in \(job.options.output.path)")
-        if printsJSON { try Self.document(report, test, job.options.output).printed() }
+        if printsJSON {
+            try Self.document(report, test, job.options.output, job.memory).printed()
+        }
         guard report.failedSaves.isEmpty else {
             throw UnsavedError(saves: report.failedSaves)
         }
@@ -102,8 +111,9 @@ struct RunDesk {
             + place
     }
 
-    static func document(_ report: FineTuneReport, _ test: Evaluation?, _ output: URL) -> JSONValue
-    {
+    static func document(
+        _ report: FineTuneReport, _ test: Evaluation?, _ output: URL, _ memory: MemoryBudget?
+    ) -> JSONValue {
         var document: JSONObject = [
             "status": .string(report.status.rawValue),
             "epochs_completed": .integer(report.epochs.count), "steps": .integer(report.steps),
@@ -131,6 +141,7 @@ struct RunDesk {
             "recording": .number(report.recordingSeconds),
         ])
         document["peak_rss_bytes"] = .integer(ResidentMemory.peakByteCount)
+        if let memory { document["memory"] = memory.json }
         document["checkpoint_dir"] = .string(output.path)
         document["state_digest"] = .string(report.stateDigest)
         document["failed_saves"] = .array(

@@ -93,10 +93,8 @@ public struct SHA256: Sendable {
 
     /// The digest of a file's bytes.
     public static func hex(ofFile url: URL) throws(FormatError) -> String {
-        let file = try MappedFile(contentsOf: url)
-        defer { withExtendedLifetime(file) {} }
         var hash = SHA256()
-        hash.update(file.bytes)
+        try MappedFile.read(url) { hash.update($0) }
         return hash.hex
     }
 

@@ -11,6 +11,8 @@ public struct Batch: Sendable {
     public var offsets: [UInt32]
     /// Input of a model without tokens: [sequences, columns].
     public var features: [Float] = []
+    /// What a frozen prefix gave for these sequences, row-major; empty when all is computed.
+    package var stored: [Float] = []
     /// For each sequence, the token row that its pooled row is: [sequences].
     public var pooledRows: [UInt32] = []
     /// The token rows that have a target, ascending.

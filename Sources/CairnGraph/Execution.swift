@@ -11,7 +11,7 @@ package final class Execution {
     package private(set) var batch = Batch(sequences: [])
 
     var plan: MemoryPlan?
-    var arena: Buffer?
+    var arena = Arena()
     var constants: [Buffer] = []
     var gradients: [GradientSlot: Gradient] = [:]
 
@@ -75,7 +75,7 @@ package final class Execution {
 
     /// The memory of a value, as many rows as the batch has.
     package func matrix(_ value: Value) -> Floats {
-        guard let arena, let offset = plan?.offsets[value.id] else {
+        guard let arena = arena.buffer, let offset = plan?.offsets[value.id] else {
             preconditionFailure("value \(value.id) has no place in memory")
         }
         return arena.floats(offset: offset / 4, count: count(value.rows) * value.columns)
@@ -135,14 +135,25 @@ package final class Execution {
         precondition(
             numbers.count == count(value.rows) * value.columns,
             "\(what): \(numbers.count) numbers for [\(count(value.rows)), \(value.columns)]")
-        numbers.withUnsafeBytes { arena!.copyIn(from: $0, at: plan!.offsets[value.id]!) }
+        numbers.withUnsafeBytes { arena.buffer!.copyIn(from: $0, at: plan!.offsets[value.id]!) }
     }
 
     package func copyFeatures(into value: Value) {
         precondition(
             batch.features.count == count(value.rows) * value.columns,
             "\(batch.sequenceCount) rows of \(value.columns) features, got \(batch.features.count)")
-        batch.features.withUnsafeBytes { arena!.copyIn(from: $0, at: plan!.offsets[value.id]!) }
+        batch.features.withUnsafeBytes {
+            arena.buffer!.copyIn(from: $0, at: plan!.offsets[value.id]!)
+        }
+    }
+}
+
+extension Buffer {
+    /// Whether two buffers have the same bytes.
+    func holdsSame(as other: Buffer) -> Bool {
+        guard byteCount == other.byteCount, byteCount % 4 == 0 else { return false }
+        let (a, b) = (words(count: byteCount / 4), other.words(count: byteCount / 4))
+        return context.read(a) == context.read(b)
     }
 }
 

@@ -16,14 +16,17 @@ public final class Program {
         public let losses: [Float]
     }
 
-    package let nodes: [Node]
+    /// What is done twice to save memory.
+    public internal(set) var recompute = Recompute()
+    package internal(set) var nodes: [Node]
+    let blueprint: Blueprint
     private let outputs: [Value]
     private let losses: Value?
-    private let execution: Execution
-    private var capacity: Capacity?
+    let execution: Execution
+    var capacity: Capacity?
     /// Gradient memory, kept alive here: the slots of `execution` are views of it.
     private var gradientBuffers: [Buffer] = []
-    private let slots: [GradientSlot]
+    let slots: [GradientSlot]
 
     /// Told about every operation of a run as it ends; nil as a rule, and then nothing is timed.
     package var observer: ((Observation) -> Void)?
@@ -47,6 +50,7 @@ public final class Program {
         let roots = outputs + (loss.map { [$0.logits] } ?? [])
         var (pruned, named) = graph.withoutDeadCode(outputs: roots).rowsPruned(outputs: roots)
         var losses: Value?
+        var forwardValues = pruned.valueCount
         if let loss {
             let logits = named.removeLast()
             if let fused = pruned.lossFused(
@@ -54,10 +58,12 @@ public final class Program {
                 chunk: lossChunk)
             {
                 (pruned, losses) = (fused.graph, fused.losses)
+                forwardValues = pruned.valueCount
                 if let seed = fused.seed { pruned = pruned.differentiated(seeds: [seed]) }
             } else {
                 let (rows, gradient) = pruned.loss(loss.loss, logits)
                 losses = rows
+                forwardValues = pruned.valueCount
                 if differentiates {
                     let logits = pruned.nodes.last!.inputs[0]
                     pruned = pruned.differentiated(seeds: [(logits, gradient)])
@@ -65,8 +71,8 @@ public final class Program {
             }
         }
         try self.init(
-            prepared: pruned, outputs: named, losses: losses, parameters: parameters,
-            precision: precision)
+            prepared: pruned, forwardValues: forwardValues, outputs: named, losses: losses,
+            parameters: parameters, precision: precision)
     }
 
     /// Prepares a graph that records its own loss: `losses` is a number per row.
@@ -81,21 +87,23 @@ public final class Program {
         let roots = outputs + [losses]
         var (pruned, named) = graph.withoutDeadCode(outputs: roots).rowsPruned(outputs: roots)
         let rows = named.removeLast()
+        let forwardValues = pruned.valueCount
         if differentiates {
             let seed = pruned.record(LossSeed(), [], [(rows.rows, 1)])[0]
             pruned = pruned.differentiated(seeds: [(rows, seed)])
         }
         try self.init(
-            prepared: pruned, outputs: named, losses: rows, parameters: parameters,
-            precision: precision)
+            prepared: pruned, forwardValues: forwardValues, outputs: named, losses: rows,
+            parameters: parameters, precision: precision)
     }
 
     private init(
-        prepared: Graph, outputs: [Value], losses: Value?, parameters: Parameters,
-        precision: Precision
+        prepared: Graph, forwardValues: Int, outputs: [Value], losses: Value?,
+        parameters: Parameters, precision: Precision
     ) throws(KernelError) {
         let kept = outputs + [losses].compactMap { $0 }
-        nodes = prepared.fused().withoutDeadCode(outputs: kept).nodes
+        blueprint = Blueprint(prepared, kept: kept, forwardValues: forwardValues)
+        nodes = blueprint.nodes(Recompute())
         self.outputs = outputs
         self.losses = losses
         slots = nodes.flatMap(\.operation.gradientSlots)
@@ -137,39 +145,19 @@ public final class Program {
     /// Names of the parameters whose gradients a run computes.
     public var differentiatedNames: Set<String> { Set(slots.map(\.parameter.name)) }
 
-    /// Bytes of activations for batches of this size; gradients and parameters are not in it.
-    public func bytes(for capacity: Capacity) -> Int {
-        MemoryPlan(nodes: nodes, kept: keptValues, capacity: capacity).byteCount
-    }
-
-    /// Bytes of gradients, whatever the batch.
-    public var gradientBytes: Int { slots.reduce(0) { $0 + 8 * $1.parameter.elementCount } }
-
     /// Number of operations in a run.
     public var operationCount: Int { nodes.count }
 
     package var keptValues: [Value] { outputs + [losses].compactMap { $0 } }
 
-    /// Bytes of the arena as it stands; 0 before the first batch.
-    package var arenaByteCount: Int { execution.arena?.byteCount ?? 0 }
-
-    /// Allocates the arena for batches up to `capacity`; larger ones grow it when they come.
-    public func reserve(_ capacity: Capacity) throws(KernelError) {
-        let plan = MemoryPlan(nodes: nodes, kept: keptValues, capacity: capacity)
-        if execution.arena == nil || execution.arena!.byteCount < plan.byteCount {
-            execution.arena = nil
-            execution.arena = try Buffer(
-                byteCount: max(plan.byteCount, 64), context: execution.context)
-        }
-        execution.plan = plan
-        self.capacity = capacity
-    }
-
     /// Runs every operation on a batch. Gradients are added to those already there.
     @discardableResult
     public func run(_ batch: Batch) throws(KernelError) -> Result {
         let needed = Capacity(of: batch)
-        if capacity == nil || !capacity!.holds(needed) {
+        // A program that shares the memory may have given it back.
+        if capacity == nil || !capacity!.holds(needed)
+            || arenaByteCount < execution.plan!.byteCount
+        {
             try reserve(capacity?.union(needed) ?? needed)
         }
         try execution.load(batch)

@@ -27,6 +27,8 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case storageUnsupported(storage: String, device: String)
     /// No linear layer has a name that the targets match.
     case noTargetMatches(targets: String, examples: [String])
+    /// An adapter is asked for in a layer that the model does not have.
+    case noLayer(Int, count: Int)
     /// The model is not of the size that the caller said.
     case sizeMismatch(file: String, size: String, parameters: Int)
     /// Labels other than those that were expected.
@@ -65,6 +67,8 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noTargetMatches(let targets, let examples):
             "--target-modules \(targets) matches no linear layer; the model has "
                 + examples.joined(separator: ", ")
+        case .noLayer(let layer, let count):
+            "an adapter in layer \(layer) was asked for; the model has the layers 0 to \(count - 1)"
         case .sizeMismatch(let file, let size, let parameters):
             "\(file): describes a model of \(parameters) parameters, which is not --model-size "
                 + size

@@ -79,6 +79,10 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case nothingSelected(selector: String, among: [String])
     /// A base that was never trained, under an adapter.
     case untrainedBase(directory: String)
+    /// The run does not fit into the memory it was allowed, however it is cut.
+    case memoryTooSmall(limit: Int, needed: Int)
+    /// The run grew beyond the memory it was allowed; it was saved and can go on with more.
+    case memoryExceeded(limit: Int, found: Int, checkpoint: String)
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
 
@@ -177,6 +181,12 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .untrainedBase(let directory):
             "\(directory): a model that starts at random has nothing for an adapter to rest on; "
                 + "train every parameter (--method full)"
+        case .memoryTooSmall(let limit, let needed):
+            "the run does not fit into \(ByteSize(limit)): with a row per micro-batch and all of "
+                + "the forward pass done twice it needs --memory \(ByteSize(needed))"
+        case .memoryExceeded(let limit, let found, let checkpoint):
+            "the run took \(ByteSize(found)), more than the \(ByteSize(limit)) it was allowed; it "
+                + "was stopped, and 'cairn resume \(checkpoint)' goes on with a larger --memory"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

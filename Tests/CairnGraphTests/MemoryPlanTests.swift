@@ -15,13 +15,17 @@ import Testing
     @Test(arguments: [Trained.adapters, .everything, .lastAdapters], capacities)
     func `no two live values overlap`(trained: Trained, capacity: Capacity) throws {
         let program = try SmallDecoder(try Workshop(), trained: trained).program()
+        for choice in [Recompute()] + RecomputeTests.choices {
+            program.setRecompute(choice)
 
-        let plan = MemoryPlan(nodes: program.nodes, kept: program.keptValues, capacity: capacity)
+            let plan = MemoryPlan(
+                nodes: program.nodes, kept: program.keptValues, capacity: capacity)
 
-        let faults = overlaps(program.nodes, program.keptValues, plan, capacity)
-        #expect(faults == [])
-        let total = program.nodes.flatMap(\.outputs).reduce(0) { $0 + size($1, capacity) }
-        #expect(plan.byteCount < total, "memory is used again")
+            let faults = overlaps(program.nodes, program.keptValues, plan, capacity)
+            #expect(faults == [])
+            let total = program.nodes.flatMap(\.outputs).reduce(0) { $0 + size($1, capacity) }
+            #expect(plan.byteCount < total, "memory is used again")
+        }
     }
 
     @Test func `the checker finds an overlap`() throws {

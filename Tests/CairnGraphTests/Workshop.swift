@@ -61,6 +61,8 @@ enum Trained {
     case adapters
     /// The LoRA pairs of the last layer alone, and the head.
     case lastAdapters
+    /// Nothing but the head.
+    case head
 }
 
 /// Two pre-norm blocks of rotary attention and a gated feed-forward layer, and a classifier.
@@ -117,6 +119,7 @@ struct SmallDecoder {
             case .everything: nil
             case .adapters: 2
             case .lastAdapters: layer == 1 ? 2 : nil
+            case .head: nil
             }
         let name = "\(layer)."
         let width = Self.width

@@ -72,6 +72,30 @@ import Testing
             sentence("") { try modules(.names([])) }?.contains("matches no linear layer") == true)
     }
 
+    @Test func `layers are chosen by number, as PEFT's layers_to_transform`() throws {
+        func modules(_ targets: TargetModules, _ layers: [Int]?) throws -> [String] {
+            try Adapter(AdapterConfiguration(targets: targets, layers: layers), for: Self.model)
+                .orderedModules
+        }
+        #expect(try modules(.names(["q_proj"]), [1]) == ["model.layers.1.self_attn.q_proj"])
+        #expect(try modules(.allLinear, [0]).count == 7)
+        #expect(try modules(.allLinear, [0, 1]).count == 14)
+        // A whole name is meant wherever it lies.
+        #expect(
+            try modules(.names(["model.layers.0.mlp.up_proj", "q_proj"]), [1]) == [
+                "model.layers.0.mlp.up_proj", "model.layers.1.self_attn.q_proj",
+            ])
+        #expect(
+            sentence("") { try modules(.allLinear, [1, 2]) }
+                == "an adapter in layer 2 was asked for; the model has the layers 0 to 1")
+        let encoder = Encoder(
+            try ModelConfiguration(.object(ModelFiles.config(.bert)), file: "c"), labels: 2)
+        let names = try Adapter(
+            AdapterConfiguration(targets: .names(["dense"]), layers: [1]), for: encoder
+        ).orderedModules
+        #expect(names.count == 3 && names.allSatisfy { $0.hasPrefix("bert.encoder.layer.1.") })
+    }
+
     @Test func `an encoder's layers`() throws {
         let model = Encoder(
             try ModelConfiguration(.object(ModelFiles.config(.bert)), file: "c"), labels: 2)

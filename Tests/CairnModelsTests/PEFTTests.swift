@@ -55,7 +55,36 @@ import Testing
             rank: 3, alpha: 6, dropout: 0.1, targets: .names(["q_proj", "v_proj"])),
         AdapterConfiguration(rank: 2, alpha: 0.5, usesRSLoRA: true, usesDoRA: true),
         AdapterConfiguration(rank: 1, alpha: 1, targets: .names(["model.layers.1.mlp.up_proj"])),
+        AdapterConfiguration(rank: 2, alpha: 4, layers: [1]),
     ]
+
+    @Test func `a choice of layers is written and read as PEFT has it`() throws {
+        let (_, model) = try model(Self.configurations[3])
+        let directory = try TemporaryDirectory()
+        func read(_ value: JSONValue, targets: JSONValue = ["q_proj"]) throws -> [Int]? {
+            try write(
+                model, to: directory,
+                config: {
+                    $0["layers_to_transform"] = value
+                    $0["target_modules"] = targets
+                })
+            return try PEFTAdapter(contentsOf: directory.url).configuration.layers
+        }
+        let json = PEFTAdapter.configurationJSON(
+            model.adapter!, model: model.base.model, taskType: .sequenceClassification, base: nil)
+
+        #expect(json["layers_to_transform"] == [1])
+        #expect(json["target_modules"]?.array?.count == 7)
+        #expect(try read([0, 1]) == [0, 1])
+        #expect(try read(1) == [1])
+        #expect(try read([]) == nil)
+        #expect(try read(.null) == nil)
+        for bad: JSONValue in ["1", [1.5], [-1], true] {
+            #expect(throws: ModelError.self) { try read(bad) }
+        }
+        #expect(throws: ModelError.self) { try read([1], targets: "all-linear") }
+        #expect(throws: ModelError.self) { try read([1], targets: ".*q_proj") }
+    }
 
     @Test(arguments: 0..<configurations.count)
     func `what is written is read again, to the bit`(index: Int) throws {

@@ -98,7 +98,7 @@ import Testing
         let full = try plan(RunVariant.all[4].golden()).memory
 
         #expect(wide.activations > 2 * small.activations)
-        #expect(wide.validation > small.validation)
+        #expect(small.validation == 0 && wide.validation == 0, "it has the memory of training")
         #expect(wide.gradients == small.gradients)
         #expect(small.optimizer + small.optimizer / 2 == small.savedCopy)
         #expect(small.weights > 0 && full.weights == 0)

@@ -15,7 +15,7 @@ extension FlagCase {
     static func refused(_ base: [String], _ flags: [String]) -> [FlagCase] {
         let values = [
             "--isa": "avx1024", "--device": "gpu", "--threads": "0", "--max-minutes": "0",
-            "--token-budget": "0", "--decay-scope": "some",
+            "--token-budget": "0", "--decay-scope": "some", "--reuse-prefix": "some",
         ]
         return flags.map { FlagCase(base, $0, values[$0]!) }
     }
@@ -51,7 +51,8 @@ extension FlagCase {
             FlagCase(base, "--max-minutes", "0.00001", look: .status),
             FlagCase(base, "--threads", "2", look: .line),
             FlagCase(base, "--isa", "scalar", look: .line),
-        ] + refused(base, ["--device"])
+            FlagCase(base, "--memory", "4G", look: .key("memory")),
+        ] + refused(base, ["--device", "--reuse-prefix"])
     }
 
     // MARK: Training
@@ -79,6 +80,9 @@ extension FlagCase {
             FlagCase(base, "--use-rslora", look: .digest),
             FlagCase(base, "--use-dora", look: .digest),
             FlagCase(base, "--target-modules", "q_proj", look: .digest),
+            FlagCase(base, "--adapter-layers", "1", look: .digest),
+            FlagCase(
+                base + ["--adapter-layers", "1"], "--reuse-prefix", "keep", look: .names("out")),
             FlagCase(base, "--dropout", "0.5", look: .digest),
             FlagCase(base, "--max-length", "4", look: .digest),
             FlagCase(base, "--val-split", "0.4", look: .digest),
@@ -160,6 +164,7 @@ extension FlagCase {
             FlagCase(base + ["--method", "full"], "--use-rslora"),
             FlagCase(base, "--use-dora", look: optimizer),
             FlagCase(base, "--target-modules", "q_proj", look: optimizer),
+            FlagCase(base, "--adapter-layers", "1", look: optimizer),
             FlagCase(base, "--dropout", "1"),
             FlagCase(base, "--max-length", "4", look: .key("rows", "train", "truncated_rows")),
             FlagCase(base, "--val-split", "0.4", look: .key("rows", "validation", "rows")),
@@ -176,7 +181,9 @@ extension FlagCase {
             FlagCase(saving, "--keep-best", "1", look: kept),
             FlagCase(base, "--save-minutes", "0"),
             FlagCase(without("--json", base), "--json"),
-        ] + settings + refused(base, ["--device", "--max-minutes"])
+        ]
+            + settings + refused(base, ["--device", "--max-minutes", "--reuse-prefix"])
+            + [FlagCase(base, "--memory", "4G", look: .key("memory"))]
     }()
 
     private static let resume: [FlagCase] = {

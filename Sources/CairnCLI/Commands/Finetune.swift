@@ -17,7 +17,7 @@ struct Finetune: Command {
             "--from-trainer",
             [
                 "--init", "--method", "--rank", "--alpha", "--use-rslora", "--use-dora",
-                "--target-modules", "--dropout", "--decay-scope", "--base",
+                "--target-modules", "--adapter-layers", "--dropout", "--decay-scope", "--base",
             ]),
     ]
     static let flags =
@@ -51,6 +51,9 @@ struct Finetune: Command {
             Flag(
                 "--target-modules", "NAMES", standard: "all-linear",
                 "layer names with commas between, or all-linear"),
+            Flag(
+                "--adapter-layers", "LAYERS",
+                "as 10-11 or 0,5: pairs in these layers alone, counted from 0; without it in all"),
             Flag("--dropout", "P", standard: "0", "dropout before the LoRA pairs"),
             Flag(
                 "--max-length", "TOKENS", standard: "512", "longer rows lose their ends"),
@@ -192,7 +195,8 @@ struct Finetune: Command {
         let kind = arguments.string("--method") ?? "lora"
         if kind == "full" {
             let own = [
-                "--rank", "--alpha", "--use-rslora", "--use-dora", "--target-modules", "--dropout",
+                "--rank", "--alpha", "--use-rslora", "--use-dora", "--target-modules",
+                "--adapter-layers", "--dropout",
             ]
             if let flag = own.first(where: arguments.has) {
                 throw arguments.usage("\(flag) is for --method lora, not for --method full")
@@ -218,7 +222,25 @@ struct Finetune: Command {
                     try arguments.number("--dropout", "at least 0 and below 1") {
                         $0 >= 0 && $0 < 1
                     } ?? 0),
-                targets: targets == "all-linear" ? .allLinear : .names(names)))
+                targets: targets == "all-linear" ? .allLinear : .names(names),
+                layers: try layers(arguments)))
+    }
+
+    /// `10-11` and `0,5`: numbers and ranges of them with commas between.
+    private static func layers(_ arguments: Arguments) throws -> [Int]? {
+        guard let text = arguments.string("--adapter-layers") else { return nil }
+        var layers = Set<Int>()
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard (1...2).contains(ends.count), let first = ends[0], let last = ends.last ?? nil,
+                first >= 0, first <= last, last < 1000
+            else {
+                throw arguments.usage(
+                    "--adapter-layers must be numbers or ranges, as 10-11 or 0,5, found '\(text)'")
+            }
+            layers.formUnion(first...last)
+        }
+        return layers.sorted()
     }
 
     /// The setting flags over what holds without them.

@@ -147,7 +147,7 @@ struct Quickstart: Command {
         _ report: FineTuneReport, _ test: Evaluation, _ judged: Judged, _ proof: ResumeProof,
         _ seconds: Double
     ) -> JSONValue {
-        var document = RunDesk.document(report, test, output).object ?? [:]
+        var document = RunDesk.document(report, test, output, nil).object ?? [:]
         document["baselines"] = judged.baselines
         document["predictions"] = judged.document
         document["resume"] = proof.document

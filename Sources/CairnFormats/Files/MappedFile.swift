@@ -24,24 +24,15 @@ public final class MappedFile: @unchecked Sendable {
 
     /// Fails when `url` is no regular file, or when the system refuses to open or to map it.
     public init(contentsOf url: URL) throws(FormatError) {
-        let path = url.path
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw .system("open", path, errno) }
+        let (file, count) = try Self.opened(url)
         defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0 else { throw .system("open", path, errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            let isDirectory = status.st_mode & S_IFMT == S_IFDIR
-            throw .system("open", path, isDirectory ? EISDIR : EINVAL)
-        }
-        let count = Int(status.st_size)
         self.url = url
         guard count > 0 else {  // mmap refuses a length of zero
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
         guard let start = mmap(nil, count, PROT_READ, MAP_PRIVATE, file, 0), start != MAP_FAILED
-        else { throw .system("map", path, errno) }
+        else { throw .system("map", url.path, errno) }
         bytes = UnsafeRawBufferPointer(start: start, count: count)
     }
 
@@ -56,6 +47,51 @@ public final class MappedFile: @unchecked Sendable {
         guard first < end else { return }
         _ = madvise(
             UnsafeMutableRawPointer(mutating: start + first), end - first, MADV_DONTNEED)
+    }
+
+    /// A descriptor of a regular file, and how many bytes it has.
+    private static func opened(_ url: URL) throws(FormatError) -> (file: Int32, count: Int) {
+        let path = url.path
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw .system("open", path, errno) }
+        var status = stat()
+        guard fstat(file, &status) == 0 else {
+            defer { close(file) }
+            throw .system("open", path, errno)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(file)
+            let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+            throw .system("open", path, isDirectory ? EISDIR : EINVAL)
+        }
+        return (file, Int(status.st_size))
+    }
+
+    /// Gives a file's bytes in order, a piece at a time; no more of it is ever in memory, which a
+    /// mapping of a large file would be.
+    static func read(
+        _ url: URL, _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(FormatError) {
+        let (file, _) = try opened(url)
+        defer { close(file) }
+        let size = 1 << 20
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
+        defer { piece.deallocate() }
+        while true {
+            #if canImport(Glibc)
+                let count = Glibc.read(file, piece.baseAddress, size)
+            #elseif canImport(Musl)
+                let count = Musl.read(file, piece.baseAddress, size)
+            #else
+                let count = Darwin.read(file, piece.baseAddress, size)
+            #endif
+            if count == 0 { return }
+            if count > 0 {
+                body(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+            } else if errno != EINTR {
+                throw .system("read", url.path, errno)
+            }
+        }
     }
 
     deinit {

@@ -19,11 +19,14 @@ public struct AdapterConfiguration: Sendable, Equatable {
     public var dropout: Float
     /// Which linear layers get a pair.
     public var targets: TargetModules
+    /// Of those, the ones in these layers of the model, counted from 0; nil is all of them. PEFT's
+    /// `layers_to_transform`.
+    public var layers: [Int]?
 
     /// The settings of an adapter.
     public init(
         rank: Int = 16, alpha: Double = 32, usesRSLoRA: Bool = false, usesDoRA: Bool = false,
-        dropout: Float = 0, targets: TargetModules = .allLinear
+        dropout: Float = 0, targets: TargetModules = .allLinear, layers: [Int]? = nil
     ) {
         precondition(rank > 0, "rank is at least 1, got \(rank)")
         precondition(dropout >= 0 && dropout < 1, "dropout is in [0, 1), got \(dropout)")
@@ -33,6 +36,24 @@ public struct AdapterConfiguration: Sendable, Equatable {
         self.usesDoRA = usesDoRA
         self.dropout = dropout
         self.targets = targets
+        self.layers = layers
+    }
+
+    /// Whether a layer of this name gets a pair, by PEFT's rule: a name that is an entry as a whole
+    /// does wherever it lies.
+    public func targets(_ module: String) -> Bool {
+        guard targets.matches(module) else { return false }
+        guard let layers else { return true }
+        if case .names(let names) = targets, names.contains(module) { return true }
+        return Self.layer(of: module).map(layers.contains) ?? false
+    }
+
+    /// The layer in which a module lies: the last number between dots that has a list's name and
+    /// something else before it, as in `model.layers.4.mlp.up_proj`.
+    static func layer(of module: String) -> Int? {
+        let parts = module.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.dropFirst(2).dropLast().last { $0.allSatisfy(\.isNumber) && !$0.isEmpty }
+            .flatMap { Int($0) }
     }
 
     /// The factor on B A x.
@@ -83,7 +104,13 @@ public struct Adapter: Sendable, Equatable {
     /// Selects the layers of `model` that the settings target.
     public init(_ configuration: AdapterConfiguration, for model: some Model) throws(ModelError) {
         let names = model.linearLayers.map(\.name)
-        let matched = names.filter { configuration.targets.matches($0) }
+        if let layers = configuration.layers {
+            let known = Set(names.compactMap(AdapterConfiguration.layer))
+            if let layer = layers.first(where: { !known.contains($0) }) {
+                throw .noLayer(layer, count: (known.max() ?? -1) + 1)
+            }
+        }
+        let matched = names.filter { configuration.targets($0) }
         guard !matched.isEmpty else {
             let kinds = Set(names.map { $0.split(separator: ".").last.map(String.init) ?? $0 })
             throw .noTargetMatches(

@@ -74,7 +74,7 @@ public struct PEFTAdapter: Sendable {
         configuration = AdapterConfiguration(
             rank: rank, alpha: alpha, usesRSLoRA: try config.bool("use_rslora", default: false),
             usesDoRA: try config.bool("use_dora", default: false), dropout: Float(dropout),
-            targets: try Self.targets(config))
+            targets: try Self.targets(config), layers: try Self.layers(config))
         let weights = try SafetensorsFile(
             contentsOf: directory.appendingPathComponent(Self.weightsFile))
         var tensors: [String: Tensor] = [:]
@@ -93,8 +93,8 @@ public struct PEFTAdapter: Sendable {
             value.object?.isEmpty ?? value.array?.isEmpty ?? (value.bool == false)
         }
         for key in [
-            "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern",
-            "layer_replication", "exclude_modules", "trainable_token_indices", "target_parameters",
+            "rank_pattern", "alpha_pattern", "layers_pattern", "layer_replication",
+            "exclude_modules", "trainable_token_indices", "target_parameters",
             "fan_in_fan_out", "lora_bias", "use_qalora", "megatron_config",
             "alora_invocation_tokens",
         ] {
@@ -114,6 +114,27 @@ public struct PEFTAdapter: Sendable {
         }
         if let text = value.string { return text == "all-linear" ? .allLinear : .pattern(text) }
         return .names(try config.strings("target_modules") ?? [])
+    }
+
+    /// A number or a list of them; PEFT takes no pattern of names beside it.
+    private static func layers(_ config: ConfigReader) throws(ModelError) -> [Int]? {
+        let key = "layers_to_transform"
+        guard let value = config.value(key), value != .null, value.array?.isEmpty != true else {
+            return nil
+        }
+        let numbers = value.array ?? [value]
+        let layers = numbers.compactMap { $0.integer.flatMap { $0 >= 0 ? Int($0) : nil } }
+        guard layers.count == numbers.count else {
+            throw .badValue(
+                file: config.file, key: key, expected: "a layer's number, or a list of them",
+                found: ConfigReader.text(value))
+        }
+        guard config.value("target_modules")?.string == nil else {
+            throw .badValue(
+                file: config.file, key: key, expected: "null beside a pattern of layer names",
+                found: ConfigReader.text(value))
+        }
+        return layers
     }
 
     /// `base_model.model.X.lora_A.default.weight` and `base_model.model.X.lora_A.weight` are both
@@ -179,35 +200,43 @@ public struct PEFTAdapter: Sendable {
         _ adapter: Adapter, model: some Model, taskType: TaskType, base: String?
     ) -> JSONValue {
         let c = adapter.configuration
+        let targets = targetNames(adapter, model: model)
         let alpha: JSONValue =
             Int64(exactly: c.alpha).map { .integer($0) } ?? .number(c.alpha)
         return .object([
             "alpha_pattern": .object([:]), "auto_mapping": .null,
             "base_model_name_or_path": base.map { .string($0) } ?? .null, "bias": "none",
             "fan_in_fan_out": false, "inference_mode": true, "init_lora_weights": true,
-            "layers_pattern": .null, "layers_to_transform": .null, "lora_alpha": alpha,
+            "layers_pattern": .null, "layers_to_transform": targets.layers, "lora_alpha": alpha,
             "lora_dropout": .number(Double("\(c.dropout)") ?? Double(c.dropout)),
             "modules_to_save": taskType == .sequenceClassification
                 ? ["classifier", "score"] : .null,
             "peft_type": "LORA", "r": .integer(Int64(c.rank)), "rank_pattern": .object([:]),
             "revision": .null,
-            "target_modules": .array(targetNames(adapter, model: model).map { .string($0) }),
+            "target_modules": .array(targets.names.map { .string($0) }),
             "task_type": .string(taskType.rawValue), "use_dora": .bool(c.usesDoRA),
             "use_rslora": .bool(c.usesRSLoRA),
         ])
     }
 
     /// The shortest list that makes PEFT target the same layers: last names where they mean just
-    /// these layers among all that PEFT looks at (the head included), else whole names.
-    static func targetNames(_ adapter: Adapter, model: some Model) -> [String] {
+    /// these layers among all that PEFT looks at (the head included), else whole names, which
+    /// need no number of a layer beside them.
+    static func targetNames(
+        _ adapter: Adapter, model: some Model
+    ) -> (names: [String], layers: JSONValue) {
         let heads = model.parameters.filter(\.isHead).map(\.name)
             .filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
         let all = model.linearLayers.map(\.name) + heads
         let last = Set(
             adapter.orderedModules.map { String($0.split(separator: ".").last ?? "") }
         ).sorted()
-        let meant = Set(all.filter { TargetModules.names(last).matches($0) })
-        return meant == adapter.modules ? last : adapter.orderedModules
+        var short = adapter.configuration
+        short.targets = .names(last)
+        guard Set(all.filter { short.targets($0) }) == adapter.modules else {
+            return (adapter.orderedModules, .null)
+        }
+        return (last, short.layers.map { .array($0.map { .integer(Int64($0)) }) } ?? .null)
     }
 
     /// The tensors of a model's adapter and head under PEFT's names.

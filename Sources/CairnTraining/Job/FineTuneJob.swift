@@ -22,6 +22,10 @@ public final class FineTuneJob {
     public let description: RunDescription
     /// What a user should know before the run: truncation, duplicates, a fresh head.
     public private(set) var notes: [String]
+    /// What the run gives up to fit into the memory that was allowed; nil when none was named.
+    public package(set) var memory: MemoryBudget?
+    /// Whether what a frozen prefix gives is kept in a file while the run goes.
+    private(set) var keepsPrefix = false
     let start: JobStart
     /// The reports of the last run, to which figures of the test rows may still come.
     private var log: RunLog?
@@ -115,7 +119,8 @@ public final class FineTuneJob {
         let runID = start.chosenRunID()
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
-            settings: options.settings, policy: options.policy, runID: runID)
+            settings: options.settings, policy: options.policy, runID: runID,
+            reusesPrefix: options.prefix != .off)
         var description = RunDescription(
             task: task, settings: options.settings, maximumLength: length, padTokenID: pad,
             baseName: options.baseID ?? options.model.standardizedFileURL.path,
@@ -131,7 +136,24 @@ public final class FineTuneJob {
         if case .transformers(let checkpoint) = start {
             self.notes += checkpoint.notCarried + tuner.differences(from: checkpoint)
         }
+        let prefix = try decidePrefix()
+        keepsPrefix = prefix.keeps
+        self.notes += [prefix.note].compactMap { $0 }
+        if let limit = options.memory { try fit(into: limit) }
         preparingSeconds = (ContinuousClock.now - begin).inSeconds
+    }
+
+    private func fit(into limit: Int) throws {
+        let budget = try MemoryPlanner(self).choice(within: limit)
+        tuner.setMemory(tokenBudget: budget.tokenBudget, budget.recompute)
+        notes.append("\(budget)")
+        memory = budget
+    }
+
+    /// Why the run must stop: the caller's reason, or memory beyond what was allowed.
+    private func stopReason(_ stop: () -> StopReason?) -> StopReason? {
+        if let limit = memory?.limit, ResidentMemory.peakByteCount > limit { return .memory }
+        return stop()
     }
 
     // MARK: Running
@@ -163,13 +185,17 @@ public final class FineTuneJob {
             store.report(report)
             for note in log.notes { report(.note(note)) }
         }
+        openPrefix { report(.note($0)) }
         var result: FineTuneReport
         do {
-            result = try tuner.run(controls(desk, stop, wantsSave, report))
+            result = try tuner.run(
+                controls(desk, { self.stopReason(stop) }, wantsSave, report))
         } catch {
+            closePrefix(isOver: false) { report(.note($0)) }
             log.finish(tuner.state.failed, digest: nil)
             throw error
         }
+        closePrefix(isOver: result.status.isFinal) { report(.note($0)) }
         store.wait()
         store.report(report)
         try desk.ledger.synchronize()
@@ -182,6 +208,10 @@ public final class FineTuneJob {
         measured.seconds.recording = result.recordingSeconds
         measured.seconds.total = preparingSeconds + (ContinuousClock.now - start).inSeconds
         writeMeasured { report(.note($0)) }
+        if let limit = memory?.limit, measured.peakBytes > limit {
+            throw TrainingError.memoryExceeded(
+                limit: limit, found: measured.peakBytes, checkpoint: options.output.path)
+        }
         return result
     }
 
@@ -279,16 +309,19 @@ public final class FineTuneJob {
         let best = options.output.appendingPathComponent("best")
         guard let test, FileManager.default.fileExists(atPath: best.path) else { return nil }
         let start = ContinuousClock.now
-        let checkpoint = try Checkpoint(
-            contentsOf: best, base: options.method == .full ? nil : options.model,
-            context: tuner.model.parameters.context, sharing: tuner.model.quantized)
-        let evaluation = try Evaluator(
-            checkpoint.model, task: task, pooling: pooling, precision: options.settings.precision,
-            tokenBudget: options.settings.tokenBudget
-        ).evaluate(test)
-        log?.finish(
-            tuner.state, digest: StateDigest.of(tuner.optimizer, tuner.model.parameters),
-            test: evaluation)
+        // In the place of the last parameters, and with the memory of training: a second model
+        // beside the first one would be the largest thing that the run ever held.
+        let model = tuner.model
+        let digest = StateDigest.of(tuner.optimizer, model.parameters)
+        let own = model.parameters.trainableNames.map { ($0, model.parameters.tensor($0)) }
+        defer { for (name, tensor) in own { model.parameters.set(name, to: tensor) } }
+        try ResumableRun(contentsOf: best).apply(to: model.parameters, nil)
+        let evaluator = try Evaluator(
+            model, task: task, pooling: pooling, precision: options.settings.precision,
+            tokenBudget: tuner.tokenBudget)
+        evaluator.program.shareMemory(of: tuner.program)
+        let evaluation = try evaluator.evaluate(test)
+        log?.finish(tuner.state, digest: digest, test: evaluation)
         let seconds = (ContinuousClock.now - start).inSeconds
         measured.seconds.total += seconds - measured.seconds.testing
         measured.seconds.testing = seconds

@@ -64,6 +64,11 @@ public struct FineTuneOptions: Sendable {
     public var isa = ISA.best
     /// What the run computes on.
     public var device = Device.cpu
+    /// The largest resident size that the run may have, in bytes, mapped weights included; nil
+    /// leaves memory alone. No result depends on it.
+    public var memory: Int?
+    /// Whether what a frozen prefix gives is kept; no result depends on it.
+    public var prefix = PrefixPolicy.auto
     /// The base's Hub id, for adapter_config.json and the model card.
     public var baseID: String?
 

@@ -7,6 +7,13 @@ import Foundation
 public enum ResidentMemory {
     /// The largest resident size so far, in bytes; mapped files count where they were touched.
     public static var peakByteCount: Int {
+        #if os(Linux)
+            // getrusage also counts what the process was before it became this program.
+            let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+            let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+            let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first
+            if let count = kilobytes.flatMap({ Int($0) }) { return count * 1024 }
+        #endif
         var usage = rusage()
         #if canImport(Glibc)
             getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)

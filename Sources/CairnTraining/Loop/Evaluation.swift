@@ -88,14 +88,27 @@ public struct Evaluator {
     private let task: Task
     private let pooling: Pooling
     private let classWeights: [Float]?
-    private let tokenBudget: Int
+    private let prefix: PrefixReuse?
+    /// Tokens per micro-batch; no result depends on it.
+    var tokenBudget: Int
 
     /// Prepares a model for rows with targets, or without.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, classWeights: [Float]? = nil,
         precision: Precision, tokenBudget: Int, hasTargets: Bool = true
     ) throws {
-        let (graph, logits) = model.recorded(isTraining: false)
+        try self.init(
+            model, task: task, pooling: pooling, classWeights: classWeights, precision: precision,
+            tokenBudget: tokenBudget, hasTargets: hasTargets, prefix: nil)
+    }
+
+    /// The same, with the results of a frozen prefix that training keeps.
+    init(
+        _ model: TaskModel, task: Task, pooling: Pooling, classWeights: [Float]? = nil,
+        precision: Precision, tokenBudget: Int, hasTargets: Bool = true, prefix: PrefixReuse?
+    ) throws {
+        var (graph, logits) = model.recorded(isTraining: false)
+        self.prefix = prefix?.replacing(&graph, &logits) == true ? prefix : nil
         program = try Program(
             graph, outputs: task == .causal ? [] : [logits],
             loss: hasTargets ? (task.loss(classWeights: classWeights), logits) : nil,
@@ -113,7 +126,8 @@ public struct Evaluator {
         var losses: [[Float]] = []
         for range in step.microBatches {
             if shouldStop() { return nil }
-            let batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
+            var batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
+            try prefix?.fill(&batch, with: step.rows[range], of: data)
             let result = try program.run(batch).losses
             for row in 0..<range.count {
                 losses.append(
@@ -142,7 +156,8 @@ public struct Evaluator {
         let width = task.labels.count
         for range in step.microBatches {
             if shouldStop() { return nil }
-            let batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: scale)
+            var batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: scale)
+            try prefix?.fill(&batch, with: rows[range], of: data)
             let result = try program.run(batch)
             for row in 0..<range.count {
                 logits.append(Array(result.outputs[0][row * width..<(row + 1) * width]))

@@ -106,16 +106,22 @@ public final class FineTuner {
     private var receipt: [[Float]]?
     private let classWeights: [Float]?
     let program: Program
-    let evaluator: Evaluator
+    /// What of the model does not train, where its results are to be used again.
+    package let prefix: PrefixReuse?
+    private(set) var evaluator: Evaluator
+    /// Tokens per micro-batch: the settings' own, or fewer where memory is short.
+    public private(set) var tokenBudget: Int
     private let clock = ContinuousClock()
     /// Seconds of this start that went into the ledger.
     private var recordingSeconds = 0.0
     private var lastSave: (step: Int, time: ContinuousClock.Instant)?
 
-    /// Prepares a run; nothing is trained yet.
+    /// Prepares a run; nothing is trained yet. With `reusesPrefix` the part of the model that does
+    /// not train is a program of its own, so that its results can be kept.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, train: DataSet, validation: DataSet,
-        settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run"
+        settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run",
+        reusesPrefix: Bool = false
     ) throws {
         self.model = model
         self.task = task
@@ -128,14 +134,23 @@ public final class FineTuner {
         state = RunState(runID: runID)
         classWeights = settings.classWeights.weights(
             counts: train.classCounts(task.labels.count))
-        let (graph, logits) = model.recorded(isTraining: true)
+        var (graph, logits) = model.recorded(isTraining: true)
+        prefix =
+            reusesPrefix
+            ? try PrefixReuse(
+                splitting: &graph, &logits, pooling: pooling, parameters: model.parameters,
+                precision: settings.precision) : nil
         program = try Program(
             graph, outputs: task == .causal ? [] : [logits],
             loss: (task.loss(classWeights: classWeights), logits),
             differentiates: true, parameters: model.parameters, precision: settings.precision)
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
-            precision: settings.precision, tokenBudget: settings.tokenBudget)
+            precision: settings.precision, tokenBudget: settings.tokenBudget, prefix: prefix)
+        // Training and validation take turns.
+        prefix?.shareMemory(of: program)
+        evaluator.program.shareMemory(of: program)
+        tokenBudget = settings.tokenBudget
         optimizer = try settings.decayScope.optimizer(
             .adamW(weightDecay: settings.weightDecay), of: model)
         schedule = Schedule(
@@ -154,6 +169,13 @@ public final class FineTuner {
         receipt = nil
         lastSave = (state.step, clock.now)
         recordingSeconds = 0
+    }
+
+    /// Takes less memory from the next micro-batch on; no result changes.
+    package func setMemory(tokenBudget: Int, _ recompute: Recompute) {
+        self.tokenBudget = tokenBudget
+        evaluator.tokenBudget = tokenBudget
+        program.setRecompute(recompute)
     }
 
     /// Lets a run that is over go through its steps again, as a replay does.
@@ -261,7 +283,7 @@ public final class FineTuner {
         while state.stepInEpoch < plan.stepCount {
             let step = StepRows(
                 rows: plan[state.stepInEpoch].rows, lengths: lengths,
-                tokenBudget: settings.tokenBudget, groups: settings.groups)
+                tokenBudget: tokenBudget, groups: settings.groups)
             guard let done = try runStep(step, controls) else { return nil }
             try record(done, step, controls)
             try saveAfterStep(controls)
@@ -297,8 +319,9 @@ public final class FineTuner {
         program.zeroGradients()
         for range in step.microBatches {
             if controls.stop() != nil { return nil }
-            let batch = train.batch(
+            var batch = train.batch(
                 step, range, pooling: pooling, number: state.step, lossScale: scale)
+            try prefix?.fill(&batch, with: step.rows[range], of: train)
             let result = try program.run(batch)
             totals.add(result, batch, labels: task.labels.count)
         }

@@ -80,6 +80,8 @@ public enum StopReason: Sendable, Equatable {
     case signal
     /// `--max-minutes` are over.
     case deadline
+    /// The process grew beyond the memory that it was allowed.
+    case memory
 }
 
 /// A run's result.

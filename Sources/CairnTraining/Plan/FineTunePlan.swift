@@ -18,6 +18,8 @@ public struct FineTunePlan: Sendable {
     public let maximumLength: Int
     /// Bytes of the run at its largest.
     public let memory: PlannedMemory
+    /// What it gives up to fit into the memory that was allowed; nil when none was named.
+    public let budget: MemoryBudget?
     /// Bytes of its directory.
     public let disk: PlannedDisk
     /// Its time, by what it is spent on.
@@ -42,6 +44,7 @@ public struct FineTunePlan: Sendable {
         let trial = try StepTrial(job.tuner)
         memory = PlannedMemory(job, trial, earlierPeak: earlierPeak)
         let policy = job.options.policy
+        budget = job.memory
         epochs = job.options.settings.epochs
         steps = job.tuner.schedule.totalSteps
         let training = trial.secondsPerToken * Double(epochs * job.tuner.train.tokenCount)
@@ -72,7 +75,8 @@ public struct FineTunePlan: Sendable {
             "labels": .array(labels.map { .string($0) }),
             "rows": .object(JSONObject(rows.map { ($0.name, .object($0.json)) })),
             "max_length": JSONValue(maximumLength), "epochs": JSONValue(epochs),
-            "steps": JSONValue(steps), "memory": memory.json, "disk": disk.json,
+            "steps": JSONValue(steps), "memory": memory.json,
+            "memory_budget": budget?.json ?? .null, "disk": disk.json,
             "seconds": seconds.json, "tokens_per_second": .number(tokensPerSecond),
             "threads": JSONValue(threads), "isa": .string(isa), "inputs": inputs.json,
             "settings": .object(settings.json()),

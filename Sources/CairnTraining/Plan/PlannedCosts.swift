@@ -54,6 +54,13 @@ public struct RunSeconds: Sendable, Equatable {
             trial.validationSecondsPerToken * epochs * Double(tuner.validation.tokenCount)
         saving = trial.copySeconds * Double(saves)
         recording = trial.recordingSeconds * Double(tuner.schedule.totalSteps)
+        if job.keepsPrefix {
+            let later = Double(tuner.settings.epochs - 1)
+            training -= trial.prefixSecondsPerToken * later * Double(tuner.train.tokenCount)
+            validation -=
+                trial.validationPrefixSecondsPerToken * later
+                * Double(tuner.validation.tokenCount)
+        }
         testing = trial.validationSecondsPerToken * Double(job.test?.tokenCount ?? 0)
         total = preparing + training + validation + saving + recording + testing
     }
@@ -82,9 +89,11 @@ public struct PlannedDisk: Sendable, Equatable {
         checkpoint = job.checkpointBytes
         kept = 1 + policy.keptCheckpoints(epochs: epochs, steps: steps, seconds: seconds)
         let rest = steps * Self.bytesPerStep + Self.bytesPerRun
-        final = kept * checkpoint + rest
+        let prefix = job.prefixBytes
+        final = kept * checkpoint + rest + (job.options.prefix == .keep ? prefix : 0)
         peak = max(
-            policy.mostCheckpoints(epochs: epochs, steps: steps) * checkpoint + rest, final)
+            policy.mostCheckpoints(epochs: epochs, steps: steps) * checkpoint + rest + prefix,
+            final)
         free = try Volume.freeBytes(at: job.options.output)
     }
 

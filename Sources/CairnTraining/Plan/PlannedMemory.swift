@@ -20,11 +20,12 @@ public struct PlannedMemory: Sendable, Equatable {
     public internal(set) var optimizer = 0
     /// Activations of the largest micro-batch in training.
     public internal(set) var activations = 0
-    /// The same of validation, in memory of its own.
+    /// What those of validation take beyond that: the two are never there at once.
     public internal(set) var validation = 0
     /// The copy of parameters and optimizer that a save writes.
     public internal(set) var savedCopy = 0
-    /// The best checkpoint beside it, when it is judged on test rows after the run.
+    /// The best checkpoint's parameters and the larger activations, when it is judged on test rows
+    /// after the run.
     public internal(set) var test = 0
     /// The rest as measured: the program, the tokenizer, the rows, packed panels.
     public internal(set) var process = 0
@@ -50,17 +51,19 @@ public struct PlannedMemory: Sendable, Equatable {
             optimizer += bytes * slots
             savedCopy += bytes * (slots + 1)
         }
-        activations = tuner.program.bytes(for: tuner.trainingCapacity)
-        validation = tuner.evaluator.program.bytes(
-            for: tuner.evaluationCapacity(tuner.validation))
-        let steady =
-            trial.residentBytes + max(activations - trial.arenaBytes.training, 0)
-            + max(validation - trial.arenaBytes.validation, 0)
+        let capacity = tuner.trainingCapacity
+        activations = max(
+            tuner.program.bytes(for: capacity), tuner.prefix?.bytes(for: capacity) ?? 0)
+        let evaluator = tuner.evaluator.program
+        validation = max(
+            evaluator.bytes(for: tuner.evaluationCapacity(tuner.validation)) - activations, 0)
+        let arena = activations + validation
+        let steady = trial.residentBytes + max(arena - trial.arenaBytes, 0)
         if let rows = job.test {
-            // The base is mapped a second time; the copy of the last save is gone by then.
+            // The copy of the last save is gone by then.
             test =
-                weights + parameters
-                + tuner.evaluator.program.bytes(for: tuner.evaluationCapacity(rows))
+                savedCopy - optimizer
+                + max(evaluator.bytes(for: tuner.evaluationCapacity(rows)) - arena, 0)
         }
         peak = max(earlierPeak, steady, steady - savedCopy + test)
         process = max(

@@ -13,17 +13,21 @@ struct StepTrial {
 
     /// Seconds per real token of a training step.
     private(set) var secondsPerToken = 0.0
+    /// Of these, the ones of a frozen prefix that a run would compute in its first epoch only.
+    private(set) var prefixSecondsPerToken = 0.0
     /// What the first step takes beyond that.
     private(set) var startSeconds = 0.0
     /// Seconds per step that go into the ledger.
     private(set) var recordingSeconds = 0.0
     /// Seconds per token of validation.
     private(set) var validationSecondsPerToken = 0.0
+    /// Of these, the ones of the frozen prefix.
+    private(set) var validationPrefixSecondsPerToken = 0.0
     /// Seconds of copying the state for a save.
     private(set) var copySeconds = 0.0
-    /// Bytes of this process with the copy of a save in it, and what its arenas had of that.
+    /// Bytes of this process with the copy of a save in it, and what its arena had of that.
     private(set) var residentBytes = 0
-    private(set) var arenaBytes = (training: 0, validation: 0)
+    private(set) var arenaBytes = 0
 
     /// Takes the steps and puts everything back as it was.
     init(_ tuner: FineTuner) throws {
@@ -41,22 +45,33 @@ struct StepTrial {
         try train(tuner)
         try validate(tuner)
         residentBytes = ResidentMemory.byteCount
-        arenaBytes = (tuner.program.arenaByteCount, tuner.evaluator.program.arenaByteCount)
+        arenaBytes = tuner.program.arenaByteCount
     }
 
     private mutating func train(_ tuner: FineTuner) throws {
         var steps: [StepReport] = []
+        /// Seconds in the prefix when each step was over.
+        var prefix: [Double] = []
         let wanted = 1 + Self.timedSteps
         let report = try tuner.run(
             RunControls(
                 stop: { steps.count >= wanted ? .deadline : nil },
                 record: { LedgerPosition(lines: $0.step, bytes: 0, head: "") },
-                report: { if case .step(let step) = $0 { steps.append(step) } }))
+                report: {
+                    guard case .step(let step) = $0 else { return }
+                    steps.append(step)
+                    prefix.append(tuner.prefix?.seconds ?? 0)
+                }))
         recordingSeconds = report.recordingSeconds / Double(max(steps.count, 1))
         // A run of a single step is its own start.
         let timed = steps.count > 1 ? steps.dropFirst() : steps[...]
         secondsPerToken =
             timed.reduce(0) { $0 + $1.seconds } / Double(max(timed.reduce(0) { $0 + $1.tokens }, 1))
+        let tokens = timed.reduce(0) { $0 + $1.tokens }
+        if let last = prefix.last {
+            let begin = prefix.count > 1 ? prefix[0] : 0
+            prefixSecondsPerToken = (last - begin) / Double(max(tokens, 1))
+        }
         if let first = steps.first {
             startSeconds = max(first.seconds - secondsPerToken * Double(first.tokens), 0)
         }
@@ -66,10 +81,12 @@ struct StepTrial {
     private static let timedBatches = 4
 
     private mutating func validate(_ tuner: FineTuner) throws {
-        let rows = tuner.validation.prefix(tokens: Self.timedBatches * tuner.settings.tokenBudget)
-        _ = try tuner.evaluator.evaluate(rows.prefix(tokens: tuner.settings.tokenBudget))
-        let start = ContinuousClock.now
+        let rows = tuner.validation.prefix(tokens: Self.timedBatches * tuner.tokenBudget)
+        _ = try tuner.evaluator.evaluate(rows.prefix(tokens: tuner.tokenBudget))
+        let (start, before) = (ContinuousClock.now, tuner.prefix?.seconds ?? 0)
         _ = try tuner.evaluator.evaluate(rows)
+        validationPrefixSecondsPerToken =
+            ((tuner.prefix?.seconds ?? 0) - before) / Double(max(rows.tokenCount, 1))
         validationSecondsPerToken =
             (ContinuousClock.now - start).inSeconds / Double(max(rows.tokenCount, 1))
     }
@@ -87,38 +104,50 @@ extension DataSet {
     }
 
     /// The largest micro-batch of every kind that steps over these rows make.
-    func capacity(_ steps: some Sequence<StepRows>, pooling: Pooling) -> Capacity {
+    func capacity(_ steps: some Sequence<StepRows>) -> Capacity {
         steps.reduce(Capacity(tokens: 1, sequences: 1)) { largest, step in
-            step.microBatches.reduce(largest) {
-                $0.union(
-                    Capacity(of: batch(step, $1, pooling: pooling, number: 0, lossScale: 1)))
+            step.microBatches.reduce(largest) { largest, range in
+                let rows = step.rows[range]
+                return largest.union(
+                    Capacity(
+                        tokens: rows.reduce(0) { $0 + ids[$1].count }, sequences: rows.count,
+                        targets: targets == .nextTokens ? predictedCount(rows) : 0))
             }
         }
     }
 }
 
 extension FineTuner {
-    /// The largest micro-batch of training, over all epochs: their order is known beforehand.
-    var trainingCapacity: Capacity {
-        let lengths = train.ids.map(\.count)
-        return (1...settings.epochs).reduce(Capacity(tokens: 1, sequences: 1)) { largest, epoch in
+    /// The rows of every step of the run: their order is known beforehand.
+    var plannedSteps: [[Int]] {
+        (1...settings.epochs).flatMap { epoch in
             let plan = EpochPlan(
                 rowCount: train.count, batchSize: settings.batchSize, seed: settings.seed,
                 epoch: epoch)
-            let steps = (0..<plan.stepCount).map {
-                StepRows(
-                    rows: plan[$0].rows, lengths: lengths, tokenBudget: settings.tokenBudget,
-                    groups: settings.groups)
-            }
-            return largest.union(train.capacity(steps, pooling: pooling))
+            return (0..<plan.stepCount).map { plan[$0].rows }
         }
     }
 
+    /// The largest micro-batch of training, over all epochs.
+    var trainingCapacity: Capacity { capacity(plannedSteps, tokenBudget: tokenBudget) }
+
+    /// The largest micro-batch that steps over these rows make.
+    func capacity(_ steps: [[Int]], tokenBudget: Int) -> Capacity {
+        let lengths = train.ids.map(\.count)
+        return train.capacity(
+            steps.lazy.map {
+                StepRows(
+                    rows: $0, lengths: lengths, tokenBudget: tokenBudget,
+                    groups: self.settings.groups)
+            })
+    }
+
     /// The largest micro-batch that evaluating `data` makes.
-    func evaluationCapacity(_ data: DataSet) -> Capacity {
-        let step = StepRows(
-            rows: Array(0..<data.count), lengths: data.ids.map(\.count),
-            tokenBudget: settings.tokenBudget)
-        return data.capacity([step], pooling: pooling)
+    func evaluationCapacity(_ data: DataSet, tokenBudget: Int? = nil) -> Capacity {
+        data.capacity([
+            StepRows(
+                rows: Array(0..<data.count), lengths: data.ids.map(\.count),
+                tokenBudget: tokenBudget ?? self.tokenBudget)
+        ])
     }
 }

@@ -88,6 +88,15 @@ struct DocumentReader {
         try require(key, "an array") { $0.array }
     }
 
+    func counts(_ key: String) throws(TrainingError) -> [Int] {
+        try require(key, "an array of whole numbers from 0 on") { json in
+            json.array.flatMap { values in
+                let numbers = values.compactMap { $0.integer.flatMap { $0 >= 0 ? Int($0) : nil } }
+                return numbers.count == values.count ? numbers : nil
+            }
+        }
+    }
+
     func strings(_ key: String) throws(TrainingError) -> [String] {
         try require(key, "an array of strings") { json in
             json.array.flatMap { values in

@@ -68,6 +68,7 @@ extension Method {
             "use_rslora": .bool(c.usesRSLoRA), "use_dora": .bool(c.usesDoRA),
             "dropout": .number(Double("\(c.dropout)") ?? Double(c.dropout)),
             "target_modules": targets,
+            "layers": c.layers.map { .array($0.map { JSONValue($0) }) } ?? .null,
         ]
     }
 
@@ -89,7 +90,8 @@ extension Method {
             AdapterConfiguration(
                 rank: try reader.count("rank", atLeast: 1), alpha: try reader.number("alpha"),
                 usesRSLoRA: try reader.bool("use_rslora"), usesDoRA: try reader.bool("use_dora"),
-                dropout: Float(try reader.number("dropout")), targets: targets))
+                dropout: Float(try reader.number("dropout")), targets: targets,
+                layers: try reader.optional("layers") { try $0.counts($1) }))
     }
 }
 

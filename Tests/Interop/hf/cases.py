@@ -44,12 +44,15 @@ class Case:
     rank: int = 4
     alpha: int = 8
     epochs: int = 2
+    layers: str = ""  # pairs in these layers alone
 
     @property
     def name(self):
         parts = [self.base, self.corpus, self.method]
         if self.method != "full":
             parts.append(self.targets.replace(",", "+"))
+        if self.layers:
+            parts.append("layers-" + self.layers)
         return ".".join(parts)
 
     @property
@@ -93,6 +96,8 @@ def matrix():
         ]
     for base in ("qwen2-tied", "qwen3", "mistral", "llama-rope3-bf16-sharded"):
         cases.append(Case(base, "two", "full"))
+    for base in ("qwen2-tied", "llama", "bert-encoder", "roberta"):
+        cases += [Case(base, "two", targets="all-linear", layers="1"), Case(base, "three", layers="0")]
     for base in ("qwen3", "mistral"):
         cases += [Case(base, "three", "rslora"), Case(base, "two", "dora", "all-linear")]
     return cases
@@ -109,6 +114,8 @@ def quick():
         Case("mistral", "two", "full"),
         Case("roberta", "three", "dora", "all-linear"),
         Case("llama-rope3-bf16-sharded", "three"),
+        Case("qwen2-tied", "two", targets="all-linear", layers="1"),
+        Case("bert-encoder", "two", targets="all-linear", layers="1"),
     ]
 
 

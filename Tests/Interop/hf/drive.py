@@ -19,6 +19,8 @@ def adapter_flags(case):
     flags = ["--method", "lora", "--rank", str(case.rank), "--alpha", str(case.alpha),
              "--learning-rate", "5e-3"]
     flags += ["--target-modules", case.target_flag()]
+    if case.layers:
+        flags += ["--adapter-layers", case.layers]
     if case.method == "dora":
         flags.append("--use-dora")
     if case.method == "rslora":

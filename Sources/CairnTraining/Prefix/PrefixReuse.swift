@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The frozen part of a model on each row: computed once, and then read.
+
+import CairnEngine
+import CairnFormats
+import CairnGraph
+import CairnModels
+
+/// Whether what a frozen prefix gives is kept from one epoch to the next.
+public enum PrefixPolicy: String, Sendable, CaseIterable {
+    /// Where there is such a prefix and room on the disk; the file goes when the run is over.
+    case auto
+    /// Computed anew in every epoch.
+    case off
+    /// As `auto`, but the file stays, for another run on the same rows.
+    case keep
+}
+
+/// Gives batches the rows that their frozen prefix would compute: from the file where they are,
+/// else computed, and kept in the file.
+///
+/// A row's numbers depend on its own tokens alone, not on the batch that they were computed in, and
+/// they are kept in fp32 as they were computed: training has the same bits with and without.
+package final class PrefixReuse {
+    let prefix: FrozenPrefix
+    private let program: Program
+    private let pooling: Pooling
+    private(set) var store: PrefixStore?
+    /// Seconds that computing took, and how many rows were computed.
+    package private(set) var (seconds, computedRows) = (0.0, 0)
+    /// Multiply-adds of the prefix, as a share of the forward pass.
+    let share: Double
+
+    /// Leaves of `graph` what is behind the prefix, and in `logits` what they are called there.
+    ///
+    /// - Returns: nil when no part of the graph is worth it; then both are as they were.
+    init?(
+        splitting graph: inout Graph, _ logits: inout Value, pooling: Pooling,
+        parameters: Parameters, precision: Precision
+    ) throws {
+        let (pruned, named) = graph.pruned(logits)
+        guard let prefix = pruned.frozenPrefix(outputs: [named]) else { return nil }
+        self.prefix = prefix
+        self.pooling = pooling
+        program = try Program(
+            prefix.graph, outputs: [prefix.value], parameters: parameters, precision: precision)
+        share = prefix.share(of: pruned)
+        (graph, logits) = (prefix.rest, named)
+    }
+
+    /// The same for another graph of the model; false, and nothing done, when its prefix is another.
+    func replacing(_ graph: inout Graph, _ logits: inout Value) -> Bool {
+        let (pruned, named) = graph.pruned(logits)
+        guard let other = pruned.frozenPrefix(outputs: [named]), other.text == prefix.text else {
+            return false
+        }
+        (graph, logits) = (other.rest, named)
+        return true
+    }
+
+    /// Computes in the memory of another program.
+    func shareMemory(of other: Program) { program.shareMemory(of: other) }
+
+    /// Bytes of activations for batches of this size.
+    func bytes(for capacity: Capacity) -> Int { program.bytes(for: capacity) }
+
+    /// Numbers of a row of this many tokens.
+    func count(tokens: Int) -> Int {
+        let rows =
+            switch prefix.value.rows {
+            case .sequences, .single: 1
+            case .tokens: tokens
+            case .targets: max(tokens - 1, 0)
+            }
+        return rows * prefix.value.columns
+    }
+
+    /// Keeps rows in a file from now on; nil computes them all.
+    func keep(in store: PrefixStore?) { self.store = store }
+
+    /// Puts what the prefix gives for its sequences into a batch.
+    func fill(_ batch: inout Batch, with rows: some Collection<Int>, of data: DataSet) throws {
+        var parts: [[Float]?] = rows.map { store?.read(PrefixRow(data, $0)) }
+        let missing = zip(parts.indices, rows).filter { parts[$0.0] == nil }
+        if !missing.isEmpty {
+            let computed = try compute(missing.map(\.1), of: data)
+            for ((place, row), numbers) in zip(missing, computed) {
+                parts[place] = numbers
+                store?.write(numbers, for: PrefixRow(data, row))
+            }
+        }
+        batch.stored = parts.flatMap { $0! }
+    }
+
+    private func compute(_ rows: [Int], of data: DataSet) throws -> [[Float]] {
+        computedRows += rows.count
+        let start = ContinuousClock.now
+        defer { seconds += (ContinuousClock.now - start).inSeconds }
+        let step = StepRows(rows: rows, lengths: data.ids.map(\.count), tokenBudget: .max)
+        let batch = data.batch(step, 0..<rows.count, pooling: pooling, number: 0, lossScale: 1)
+        let numbers = try program.run(batch).outputs[0]
+        var begin = 0
+        return rows.map { row in
+            defer { begin += count(tokens: data.ids[row].count) }
+            return Array(numbers[begin..<begin + count(tokens: data.ids[row].count)])
+        }
+    }
+}
+
+extension Graph {
+    /// The graph with as few rows as `logits` needs, and what they are called there.
+    fileprivate func pruned(_ logits: Value) -> (graph: Graph, logits: Value) {
+        let (graph, named) = withoutDeadCode(outputs: [logits]).rowsPruned(outputs: [logits])
+        return (graph, named[0])
+    }
+}
+
+/// What a row's numbers depend on.
+struct PrefixRow: Hashable {
+    let ids: [Int32]
+    let typeIDs: [Int32]
+
+    init(_ data: DataSet, _ row: Int) {
+        (ids, typeIDs) = (data.ids[row], data.typeIDs[row])
+    }
+}
