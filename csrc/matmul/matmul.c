@@ -159,6 +159,20 @@ static void add_part(writer *writer, const cairn_matmul_plan *plan, size_t part,
     }
 }
 
+/// Takes a short second product for the tail of the last block of the first: LoRA's rank is a few
+/// words, for which the accumulators need not go to memory and back.
+static void add_tail(writer *writer, cairn_matmul_plan *plan,
+                     const cairn_matmul_kernels *kernels) {
+    if (writer->block_count < 2) return;
+    const cairn_matmul_block *last = &writer->blocks[writer->block_count - 1];
+    if (last->part != 1 || last[-1].part != 0 || plan->parts[0].a.transposed ||
+        plan->parts[1].a.transposed || !kernels->holds(plan, last - 1, last))
+        return;
+    plan->tail = last;
+    writer->block_count--;
+    writer->run_count--;
+}
+
 cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *config, size_t m,
                           size_t n, size_t k, const cairn_matrix *a, const cairn_matrix *b,
                           size_t k2, const cairn_matrix *a2, const cairn_matrix *b2,
@@ -189,6 +203,7 @@ cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *con
         return CAIRN_STATUS_OUT_OF_MEMORY;
     add_part(&writer, &plan, 0, kc);
     add_part(&writer, &plan, 1, kc);
+    add_tail(&writer, &plan, kernels);
     if (writer.run_count == 0) {
         add_block(&writer, 0, 0, 0);
         add_run(&writer, (cairn_matmul_run){.start = CAIRN_START_ZERO});

@@ -93,6 +93,8 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
         pack_four(&near, kind, w - near_first, panel + w * NR);
         multiply_add(&acc, shape, 4, t->a + w, t->row_stride, 1, panel + w * NR, NR);
     }
+    if (t->tail_words > 0)
+        multiply_add(&acc, shape, t->tail_words, t->tail_a, t->tail_stride, 1, t->tail_b, NR);
     end_run(plan, t, shape, t->runs->end, &acc);
 }
 
