@@ -61,6 +61,26 @@ CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, 
     }
 }
 
+/// Asks the first-level cache for what is packed some turns after word w: the lines of a chunk are
+/// so many, or so far apart, that no hardware foresees them.
+CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kind, size_t w) {
+    if (kind == SOURCE_LINES) {
+        // A quarter of the lines of the next chunk at each of the four turns of this one.
+        const uintptr_t next = (uintptr_t)source->data +
+                               (w % CHUNK) * (NR / CHUNK) * source->stride +
+                               (w / CHUNK + 1) * CHUNK * sizeof(float);
+#pragma clang loop unroll(full)
+        for (size_t c = 0; c < NR / 4; c++)
+            __builtin_prefetch((const void *)(next + c * source->stride));
+        return;
+    }
+    const size_t rows = kind == SOURCE_PAIRED_ROWS ? 8 : 4;
+    const uintptr_t next = (uintptr_t)source->data + (w / 4 + 2) * rows * source->stride;
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++)
+        __builtin_prefetch((const void *)(next + r * source->stride));
+}
+
 // Lines that are this many bytes apart lie on two sets of a first-level cache at most, which has
 // 64 sets of 64 bytes. They drive each other out between one turn and the next, so that a chunk of
 // each is copied first. At other distances the copy would cost more than it saves.
@@ -90,6 +110,7 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
                 near_first = w;
             }
         }
+        fetch_source(source, kind, w);
         pack_four(&near, kind, w - near_first, panel + w * NR);
         multiply_add(&acc, shape, 4, t->a + w, t->row_stride, 1, panel + w * NR, NR);
     }
