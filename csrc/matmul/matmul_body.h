@@ -125,10 +125,13 @@ static panel_source source_of(const cairn_matmul_plan *plan, const cairn_matmul_
     const cairn_matrix *b = &plan->parts[block->part].b;
     const size_t size = element_size(b->dtype);
     const size_t first = b->transposed ? j * b->stride + block->begin : block->begin * b->stride + j;
-    return (panel_source){b->transposed                      ? SOURCE_LINES
-                          : HAS_PAIRS && plan->rounds ? SOURCE_PAIRED_ROWS
-                                                             : SOURCE_ROWS,
-                          (const char *)b->data + first * size, b->stride * size};
+    const bool is_paired = HAS_PAIRS && plan->rounds, is_rounded = b->dtype == CAIRN_DTYPE_F32;
+    const source_kind plain = b->transposed ? SOURCE_LINES : SOURCE_ROWS;
+    const source_kind paired = b->transposed ? (is_rounded ? SOURCE_ROUNDED_LINES : SOURCE_LINES)
+                               : is_rounded  ? SOURCE_ROUNDED_ROWS
+                                             : SOURCE_PAIRED_ROWS;
+    return (panel_source){is_paired ? paired : plain, (const char *)b->data + first * size,
+                          b->stride * size};
 }
 
 /// Whether the first tile can pack its panel: whole tiles and chunks of what needs no conversion.
@@ -138,7 +141,7 @@ static bool can_pack_in_tile(const cairn_matmul_plan *plan, const cairn_matmul_b
     const bool is_whole = rows == MR && t->j + NR <= plan->n && t->a_step == 1 &&
                           block->begin + block->count <= part->k && block->run_count == 1 &&
                           words_of(plan, block) % CHUNK == 0 && !plan->order;
-    if (plan->rounds) return HAS_PAIRS && is_whole && part->b.dtype == CAIRN_DTYPE_BF16;
+    if (plan->rounds) return HAS_PAIRS && is_whole && part->b.dtype != CAIRN_DTYPE_F16;
     return is_whole && part->b.dtype == CAIRN_DTYPE_F32;
 }
 
