@@ -29,6 +29,14 @@ static size_t block_limit(const cairn_matmul_plan *plan, const cairn_matmul_kern
     return plan->rounds ? kernels->kc_bf16 : kernels->kc;
 }
 
+/// The least number of equal column cuts, at least `least` and a multiple of the threads, with two
+/// tiles each, so that one panel is fetched while another is multiplied; 0 if there is none.
+static size_t even_columns(size_t column_tiles, size_t least, size_t threads) {
+    for (size_t columns = least; 2 * columns <= column_tiles; columns++)
+        if (column_tiles % columns == 0 && columns % threads == 0) return columns;
+    return 0;
+}
+
 /// Cuts C into units of about equal work, a multiple of the threads unless there are many.
 static void choose_units(cairn_matmul_plan *plan, const cairn_matmul_kernels *kernels,
                          size_t threads, size_t k) {
@@ -37,7 +45,15 @@ static void choose_units(cairn_matmul_plan *plan, const cairn_matmul_kernels *ke
     size_t rows = divide_up(row_tiles, kernels->row_tiles);
     size_t columns = divide_up(column_tiles, kernels->column_tiles);
     const double work = (double)plan->m * (double)plan->n * (double)k;
-    if (threads > 1 && work >= LEAST_SHARED_WORK) {
+    const bool is_shared = threads > 1 && work >= LEAST_SHARED_WORK;
+    // Units that read the same rows of A as they lie, or packed once, repeat nothing.
+    const size_t least = divide_up(UNITS_PER_THREAD * threads, rows);
+    const size_t even = is_shared && !plan->parts[0].a.transposed && columns < least
+                            ? even_columns(column_tiles, least, threads)
+                            : 0;
+    if (even > 0) {
+        columns = even;
+    } else if (is_shared) {
         // A cut between columns repeats no packing of B; one between rows does, so rows are cut
         // only when a unit has few columns left.
         while (rows * columns < UNITS_PER_THREAD * threads) {
@@ -159,6 +175,20 @@ static void add_part(writer *writer, const cairn_matmul_plan *plan, size_t part,
     }
 }
 
+/// Takes a short second product for the tail of the last block of the first: LoRA's rank is a few
+/// words, for which the accumulators need not go to memory and back.
+static void add_tail(writer *writer, cairn_matmul_plan *plan,
+                     const cairn_matmul_kernels *kernels) {
+    if (writer->block_count < 2) return;
+    const cairn_matmul_block *last = &writer->blocks[writer->block_count - 1];
+    if (last->part != 1 || last[-1].part != 0 || plan->parts[0].a.transposed ||
+        plan->parts[1].a.transposed || !kernels->holds(plan, last - 1, last))
+        return;
+    plan->tail = last;
+    writer->block_count--;
+    writer->run_count--;
+}
+
 cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *config, size_t m,
                           size_t n, size_t k, const cairn_matrix *a, const cairn_matrix *b,
                           size_t k2, const cairn_matrix *a2, const cairn_matrix *b2,
@@ -192,6 +222,7 @@ cairn_status cairn_matmul(cairn_context *context, const cairn_matmul_config *con
         return CAIRN_STATUS_OUT_OF_MEMORY;
     add_part(&writer, &plan, 0, kc);
     add_part(&writer, &plan, 1, kc);
+    add_tail(&writer, &plan, kernels);
     if (writer.run_count == 0) {
         add_block(&writer, 0, 0, 0);
         add_run(&writer, (cairn_matmul_run){.start = CAIRN_START_ZERO});

@@ -50,6 +50,12 @@ static size_t words_of(const cairn_matmul_plan *plan, const cairn_matmul_block *
 /// of a tile do not meet in the same few sets of a cache.
 static size_t packed_stride(size_t words) { return ((words + LANES - 1) / LANES | 1) * LANES; }
 
+static bool matmul_holds(const cairn_matmul_plan *plan, const cairn_matmul_block *first,
+                         const cairn_matmul_block *second) {
+    const size_t m = words_of(plan, first), n = words_of(plan, second);
+    return m + n <= KC && packed_stride(m) + packed_stride(n) <= KC + LANES;
+}
+
 /// Whether the micro-kernel can read an operand as it lies.
 static bool is_plain(const cairn_matmul_plan *plan, const cairn_matrix *x) {
     return x->dtype == CAIRN_DTYPE_F32 && !plan->rounds;
@@ -69,7 +75,8 @@ static void matmul_pack(const void *arguments, size_t tile, size_t worker) {
     const cairn_matmul_plan *plan = arguments;
     const size_t i = tile * ROWS_PER_PACK;
     const size_t rows = plan->m - i < ROWS_PER_PACK ? plan->m - i : ROWS_PER_PACK;
-    for (size_t b = 0; b < plan->block_count; b++) {
+    const size_t blocks = plan->block_count + (plan->tail ? 1 : 0);
+    for (size_t b = 0; b < blocks; b++) {
         const cairn_matmul_block *block = &plan->blocks[b];
         const size_t stride = packed_stride(words_of(plan, block));
         if (!plan->parts[block->part].a.transposed)
@@ -118,10 +125,13 @@ static panel_source source_of(const cairn_matmul_plan *plan, const cairn_matmul_
     const cairn_matrix *b = &plan->parts[block->part].b;
     const size_t size = element_size(b->dtype);
     const size_t first = b->transposed ? j * b->stride + block->begin : block->begin * b->stride + j;
-    return (panel_source){b->transposed                      ? SOURCE_LINES
-                          : HAS_PAIRS && plan->rounds ? SOURCE_PAIRED_ROWS
-                                                             : SOURCE_ROWS,
-                          (const char *)b->data + first * size, b->stride * size};
+    const bool is_paired = HAS_PAIRS && plan->rounds, is_rounded = b->dtype == CAIRN_DTYPE_F32;
+    const source_kind plain = b->transposed ? SOURCE_LINES : SOURCE_ROWS;
+    const source_kind paired = b->transposed ? (is_rounded ? SOURCE_ROUNDED_LINES : SOURCE_LINES)
+                               : is_rounded  ? SOURCE_ROUNDED_ROWS
+                                             : SOURCE_PAIRED_ROWS;
+    return (panel_source){is_paired ? paired : plain, (const char *)b->data + first * size,
+                          b->stride * size};
 }
 
 /// Whether the first tile can pack its panel: whole tiles and chunks of what needs no conversion.
@@ -131,7 +141,7 @@ static bool can_pack_in_tile(const cairn_matmul_plan *plan, const cairn_matmul_b
     const bool is_whole = rows == MR && t->j + NR <= plan->n && t->a_step == 1 &&
                           block->begin + block->count <= part->k && block->run_count == 1 &&
                           words_of(plan, block) % CHUNK == 0 && !plan->order;
-    if (plan->rounds) return HAS_PAIRS && is_whole && part->b.dtype == CAIRN_DTYPE_BF16;
+    if (plan->rounds) return HAS_PAIRS && is_whole && part->b.dtype != CAIRN_DTYPE_F16;
     return is_whole && part->b.dtype == CAIRN_DTYPE_F32;
 }
 
@@ -141,6 +151,10 @@ static void matmul_block(const cairn_matmul_plan *plan, size_t index, const unit
     const cairn_matmul_block *block = &plan->blocks[index];
     const operand_view b = view_b(plan, block, range);
     const bool is_kept = plan->block_count > 1;
+    const cairn_matmul_block *tail = index + 1 == plan->block_count ? plan->tail : NULL;
+    const size_t tail_words = tail ? words_of(plan, tail) : 0;
+    float *tail_b = range->packed_b + range->column_tiles * NR * words_of(plan, block);
+    float *tail_packed = range->packed_a + MC * packed_stride(words_of(plan, block));
     for (size_t first = 0; first < range->row_tiles; first += MC_TILES) {
         const size_t left = range->row_tiles - first;
         const size_t tiles = left < MC_TILES ? left : MC_TILES;
@@ -148,6 +162,8 @@ static void matmul_block(const cairn_matmul_plan *plan, size_t index, const unit
         const size_t rows = plan->m - i0 < tiles * MR ? plan->m - i0 : tiles * MR;
         const operand_view a =
             view_a(plan, block, i0, rows, range->column_tiles, range->packed_a);
+        operand_view tail_a = {0};
+        if (tail) tail_a = view_a(plan, tail, i0, rows, range->column_tiles, tail_packed);
         for (size_t column = 0; column < range->column_tiles; column++)
             for (size_t row = 0; row < tiles; row++) {
                 const size_t kept =
@@ -161,12 +177,19 @@ static void matmul_block(const cairn_matmul_plan *plan, size_t index, const unit
                     .b = b.data + column * b.tile_stride,
                     .b_step = b.step,
                     .kept = range->kept + kept * MR * NR,
+                    .tail_a = tail_a.data + row * tail_a.tile_stride,
+                    .tail_b = tail_b + column * tail_words * NR,
+                    .tail_stride = tail_a.row_stride,
+                    .tail_words = tail_words,
                     .i = i0 + row * MR,
                     .j = (range->first_column_tile + column) * NR,
                 };
                 const place at = {index, column, row, tiles, first};
                 choose_lookahead(plan, range, &at, &t);
                 const size_t tile_rows = rows - row * MR < MR ? rows - row * MR : MR;
+                if (first + row == 0 && tail)
+                    pack_b(plan, tail, range->first_column_tile + column, 1,
+                           tail_b + column * tail_words * NR);
                 if (first + row == 0 && b.data == range->packed_b) {
                     float *panel = range->packed_b + column * b.tile_stride;
                     if (can_pack_in_tile(plan, block, &t, tile_rows)) {
@@ -196,6 +219,7 @@ static const cairn_matmul_kernels matmul_kernels = {
     .column_tiles = COLUMN_TILES,
     .workspace_floats = WORKSPACE_FLOATS,
     .rows_per_pack = ROWS_PER_PACK,
+    .holds = matmul_holds,
     .pack = matmul_pack,
     .unit = matmul_unit,
 };

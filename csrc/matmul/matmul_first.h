@@ -4,11 +4,13 @@
 /// Packing is loads, shuffles and stores, multiplying is arithmetic: done in turns of four words,
 /// one hides behind the other, and a panel that only few row tiles read costs little to pack.
 
-/// How the panel's part of B is stored. Others are packed beforehand.
+/// How the panel's part of B is stored. What is fp16 is packed beforehand.
 typedef enum source_kind {
-    SOURCE_ROWS,        ///< Rows of fp32 across k.
-    SOURCE_LINES,       ///< Columns whose words lie along k: fp32, or bf16 in pairs.
-    SOURCE_PAIRED_ROWS  ///< Rows of bf16 across k, to be paired.
+    SOURCE_ROWS,          ///< Rows of fp32 across k.
+    SOURCE_LINES,         ///< Columns whose words lie along k: fp32, or bf16 in pairs.
+    SOURCE_PAIRED_ROWS,   ///< Rows of bf16 across k, to be paired.
+    SOURCE_ROUNDED_LINES, ///< Columns of fp32 along k, to be rounded to pairs.
+    SOURCE_ROUNDED_ROWS   ///< Rows of fp32 across k, to be rounded to pairs.
 } source_kind;
 
 /// A panel that is still to be packed.
@@ -40,7 +42,7 @@ CAIRN_INLINE void pack_paired_row(const char *even, const char *odd, float *pane
 /// Four words of the panel, from word w on.
 CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, size_t w,
                             float *panel) {
-    if (kind == SOURCE_LINES) {
+    if (kind == SOURCE_LINES || kind == SOURCE_ROUNDED_LINES) {
 #pragma clang loop unroll(full)
         for (size_t v = 0; v < NV; v++)
             store_four_transposed(source->data + v * LANES * source->stride + w * sizeof(float),
@@ -55,9 +57,53 @@ CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, 
             pack_paired_row(even, even + source->stride, word);
             continue;
         }
+        if (kind == SOURCE_ROUNDED_ROWS) {
+            const float *even = (const float *)(source->data + 2 * (w + u) * source->stride);
+            const float *odd = (const float *)((const char *)even + source->stride);
+#pragma clang loop unroll(full)
+            for (size_t v = 0; v < NV; v++)
+                v16_store(word + v * LANES,
+                          pairs_of_rows(v16_load(even + v * LANES), v16_load(odd + v * LANES)));
+            continue;
+        }
         const float *row = (const float *)(source->data + (w + u) * source->stride);
 #pragma clang loop unroll(full)
         for (size_t v = 0; v < NV; v++) v16_store(word + v * LANES, v16_load(row + v * LANES));
+    }
+}
+
+/// Asks the first-level cache for what is packed some turns after word w: the lines of a chunk are
+/// so many, or so far apart, that no hardware foresees them.
+CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kind, size_t w) {
+    if (kind == SOURCE_LINES) {
+        // A quarter of the lines of the next chunk at each of the four turns of this one.
+        const uintptr_t next = (uintptr_t)source->data +
+                               (w % CHUNK) * (NR / CHUNK) * source->stride +
+                               (w / CHUNK + 1) * CHUNK * sizeof(float);
+#pragma clang loop unroll(full)
+        for (size_t c = 0; c < NR / 4; c++)
+            __builtin_prefetch((const void *)(next + c * source->stride));
+        return;
+    }
+    if (kind == SOURCE_ROUNDED_LINES) {
+        // Two lines of each column to the chunk.
+        const uintptr_t next = (uintptr_t)source->data +
+                               (w % CHUNK) * (NR / CHUNK) * source->stride +
+                               (w / CHUNK + 1) * 2 * CHUNK * sizeof(float);
+#pragma clang loop unroll(full)
+        for (size_t c = 0; c < NR / 4; c++) {
+            __builtin_prefetch((const void *)(next + c * source->stride));
+            __builtin_prefetch((const void *)(next + c * source->stride + LINE));
+        }
+        return;
+    }
+    const size_t rows = kind == SOURCE_ROWS ? 4 : 8;
+    const uintptr_t next = (uintptr_t)source->data + (w / 4 + 2) * rows * source->stride;
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+        __builtin_prefetch((const void *)(next + r * source->stride));
+        if (kind == SOURCE_ROUNDED_ROWS)
+            __builtin_prefetch((const void *)(next + r * source->stride + LINE));
     }
 }
 
@@ -82,17 +128,28 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
         if (w % CHUNK == 0) {
             look_ahead(&t->next_a, w / CHUNK);
             look_ahead(&t->next_b, w / CHUNK);
-            if (meets) {
+            if (kind == SOURCE_ROUNDED_LINES) {
+                for (size_t c = 0; c < NR; c++) {
+                    const float *line = (const float *)(source->data + c * source->stride) + 2 * w;
+                    v16_store(lines + c * CHUNK,
+                              pairs_of_line(v16_load(line), v16_load(line + LANES)));
+                }
+            } else if (meets) {
                 for (size_t c = 0; c < NR; c++)
                     v16_store(lines + c * CHUNK,
                               v16_load_bytes(source->data + c * source->stride + w * sizeof(float)));
+            }
+            if (meets || kind == SOURCE_ROUNDED_LINES) {
                 near = (panel_source){kind, (const char *)lines, CHUNK * sizeof(float)};
                 near_first = w;
             }
         }
+        fetch_source(source, kind, w);
         pack_four(&near, kind, w - near_first, panel + w * NR);
         multiply_add(&acc, shape, 4, t->a + w, t->row_stride, 1, panel + w * NR, NR);
     }
+    if (t->tail_words > 0)
+        multiply_add(&acc, shape, t->tail_words, t->tail_a, t->tail_stride, 1, t->tail_b, NR);
     end_run(plan, t, shape, t->runs->end, &acc);
 }
 
@@ -100,6 +157,10 @@ static void matmul_first_tile(const cairn_matmul_plan *plan, const register_tile
                               const panel_source *source, float *panel, size_t words) {
     if (source->kind == SOURCE_PAIRED_ROWS)
         first_tile_of(plan, t, source, panel, words, SOURCE_PAIRED_ROWS, true);
+    else if (source->kind == SOURCE_ROUNDED_LINES)
+        first_tile_of(plan, t, source, panel, words, SOURCE_ROUNDED_LINES, true);
+    else if (source->kind == SOURCE_ROUNDED_ROWS)
+        first_tile_of(plan, t, source, panel, words, SOURCE_ROUNDED_ROWS, true);
     else if (source->kind == SOURCE_ROWS)
         first_tile_of(plan, t, source, panel, words, SOURCE_ROWS, false);
     else if (HAS_PAIRS && plan->rounds)

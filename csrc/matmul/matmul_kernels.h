@@ -53,6 +53,9 @@ typedef struct cairn_matmul_plan {
     const uint32_t *order;  ///< The row of A^T and B at each position along k, or null.
     const cairn_matmul_block *blocks;
     size_t block_count;
+    /// A block that each tile takes right after the last one, its accumulators still in registers;
+    /// or null. It stands behind the last block, and its run does nothing.
+    const cairn_matmul_block *tail;
     const cairn_matmul_run *runs;
     size_t row_units, column_units;
     float *packed_a;   ///< A in words, block by block; or null, when units read A themselves.
@@ -73,6 +76,9 @@ typedef struct cairn_matmul_kernels {
     size_t column_tiles;  ///< The most tiles along n of a unit.
     size_t workspace_floats;
     size_t rows_per_pack;
+    /// Whether a worker's memory holds two blocks together.
+    bool (*holds)(const struct cairn_matmul_plan *plan, const cairn_matmul_block *first,
+                  const cairn_matmul_block *second);
     void (*pack)(const void *plan, size_t tile, size_t worker);  ///< Fills `packed_a`.
     void (*unit)(const void *plan, size_t unit, size_t worker);  ///< A `cairn_task`.
 } cairn_matmul_kernels;

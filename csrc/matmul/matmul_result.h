@@ -20,7 +20,10 @@ typedef struct register_tile {
     size_t b_step;  ///< Element (p, j) of B is b[p * b_step + j].
     float *kept;    ///< [MR, NR]
     lookahead next_a, next_b;
-    size_t i, j;    ///< Where the tile lies in C.
+    const float *tail_a;  ///< As `a` and `b`, for the plan's tail; packed.
+    const float *tail_b;
+    size_t tail_stride, tail_words;  ///< From row to row of `tail_a`; no words without a tail.
+    size_t i, j;                     ///< Where the tile lies in C.
 } register_tile;
 
 /// The rows of accumulators. An array of constant size becomes registers.
@@ -71,9 +74,9 @@ CAIRN_INLINE void store_gradient(const cairn_matmul_plan *plan, cairn_run_end en
                       load_columns(plan->gradient.sum + at, columns) + x, columns);
 }
 
-/// What a tile kept goes to where its run ends. One function for the shapes at the edges and for
-/// gradients: beside the products of a run the way through memory costs little, and sixty copies
-/// would fill the caches of code.
+/// What a tile kept goes to where its run ends. One function for tiles that are not whole: beside the
+/// products of a run the way through memory costs little, and sixty copies would fill the caches
+/// of code.
 __attribute__((noinline)) static void finish(const cairn_matmul_plan *plan, const register_tile *t, size_t rows,
                    cairn_run_end end) {
     for (size_t i = 0; i < rows; i++)
@@ -88,17 +91,32 @@ __attribute__((noinline)) static void finish(const cairn_matmul_plan *plan, cons
         }
 }
 
+#define EACH_VECTOR(statement) \
+    _Pragma("clang loop unroll(full)") for (size_t i = 0; i < shape.rows; i++) \
+        _Pragma("clang loop unroll(full)") for (size_t v = 0; v < shape.vectors; v++) statement
+
+/// What multiplying takes of a tile that the compiler knows.
+typedef struct tile_shape {
+    size_t rows, vectors;
+    bool is_paired;
+} tile_shape;
+
 /// C from the accumulators of a whole tile, as `store_result` would.
 CAIRN_INLINE void store_whole_tile(const cairn_matmul_plan *plan, const register_tile *t,
-                                   accumulators *acc) {
+                                   const tile_shape shape, accumulators *acc) {
     float *c = plan->c + t->i * plan->c_stride + t->j;
-#define EACH_VECTOR(statement) \
-    _Pragma("clang loop unroll(full)") for (size_t i = 0; i < MR; i++) \
-        _Pragma("clang loop unroll(full)") for (size_t v = 0; v < NV; v++) statement
     if (plan->scale != 1) EACH_VECTOR(acc->row[i][v] *= plan->scale;)
     if (plan->bias) EACH_VECTOR(acc->row[i][v] += v16_load(plan->bias + t->j + v * LANES);)
     if (plan->accumulate)
         EACH_VECTOR(acc->row[i][v] += v16_load(c + i * plan->c_stride + v * LANES);)
     EACH_VECTOR(v16_store(c + i * plan->c_stride + v * LANES, acc->row[i][v]);)
-#undef EACH_VECTOR
 }
+
+/// The sum of a gradient plus the accumulators of a whole tile, as `store_gradient` would.
+CAIRN_INLINE void add_whole_tile(const cairn_matmul_plan *plan, const register_tile *t,
+                                 const tile_shape shape, accumulators *acc) {
+    float *sum = plan->gradient.sum + t->i * plan->c_stride + t->j;
+    EACH_VECTOR(v16_store(sum + i * plan->c_stride + v * LANES,
+                          v16_load(sum + i * plan->c_stride + v * LANES) + acc->row[i][v]);)
+}
+#undef EACH_VECTOR

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The micro-kernel: one register tile of C along one block of k.
 
-/// What multiplying takes of a tile that the compiler knows.
-typedef struct tile_shape {
-    size_t rows, vectors;
-    bool is_paired;
-} tile_shape;
-
 CAIRN_INLINE v16 multiply_add_words(v16 a, v16 b, v16 sum, bool is_paired) {
     return is_paired ? multiply_add_pairs(a, b, sum) : v16_fma(a, b, sum);
 }
@@ -109,10 +103,11 @@ CAIRN_INLINE void start_run(const register_tile *t, const tile_shape shape, cair
 
 CAIRN_INLINE void end_run(const cairn_matmul_plan *plan, const register_tile *t,
                           const tile_shape shape, cairn_run_end end, accumulators *acc) {
-    if (shape.rows == MR && shape.vectors == NV && end == CAIRN_END_STORE &&
-        t->j + NR <= plan->n) {
-        store_whole_tile(plan, t, acc);
-        return;
+    // A group of short rows is a run of few positions: its end counts. So do those of the tiles
+    // that the ranks 4, 8, 16, 32 and 64 leave over.
+    if ((shape.rows == MR || shape.rows % 4 == 0) && t->j + shape.vectors * LANES <= plan->n) {
+        if (end == CAIRN_END_STORE) return store_whole_tile(plan, t, shape, acc);
+        if (end == CAIRN_END_ADD) return add_whole_tile(plan, t, shape, acc);
     }
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < shape.rows; i++)
@@ -136,6 +131,8 @@ CAIRN_INLINE void tile_of(const cairn_matmul_plan *plan, const register_tile *t,
         ask_for_result(plan, t, shape, run->end);
         multiply_add_ahead(&acc, shape, count, t, t->a + begin * a_step, row_stride, a_step,
                            t->b + begin * b_step, b_step);
+        if (t->tail_words > 0)
+            multiply_add(&acc, shape, t->tail_words, t->tail_a, t->tail_stride, 1, t->tail_b, NR);
         end_run(plan, t, shape, run->end, &acc);
     }
 }

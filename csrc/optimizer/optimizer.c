@@ -4,8 +4,9 @@
 #include "core/core.h"
 #include "optimizer/optimizer_scalars.h"
 
-/// Elements that one task takes; a multiple of the tile of the sum of squares.
-enum { GRAIN = 16384, SQUARES = 4096 };
+/// Elements that one task takes. The pairs of LoRA are short: a larger grain would leave them to one
+/// thread, and a smaller one than a microsecond's work would not pay.
+enum { GRAIN = 2048, SQUARES = 4096 };
 
 typedef struct optimizer_call {
     const cairn_optimizer_kernels *kernels;
