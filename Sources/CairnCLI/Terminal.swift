@@ -8,7 +8,10 @@ import Foundation
 enum Terminal {
     static let isInteractive = isatty(2) != 0
 
-    static func error(_ line: String) { write(line + "\n") }
+    /// Of several ranks one speaks, so that nothing is said twice.
+    static func error(_ line: String) {
+        if Launcher.here.rank == 0 { write(line + "\n") }
+    }
 
     static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }

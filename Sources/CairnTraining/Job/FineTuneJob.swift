@@ -35,9 +35,13 @@ public final class FineTuneJob {
 
     /// Reads model and corpora, checks them against each other, and prepares the run.
     ///
+    /// With several ranks each makes the same job; the first writes.
+    ///
     /// - Throws: among others `TrainingError.changed` when a run is to go on with other inputs than
     ///   it had, and `doesNotFit` when the state is of another model.
-    public init(_ options: FineTuneOptions, start: JobStart = .fresh) throws {
+    public init(
+        _ options: FineTuneOptions, start: JobStart = .fresh, ranks: Ranks = .one
+    ) throws {
         self.options = options
         self.start = start
         try Self.requireWritable(options.output)
@@ -107,7 +111,7 @@ public final class FineTuneJob {
         let runID = start.chosenRunID()
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
-            settings: options.settings, policy: options.policy, runID: runID)
+            settings: options.settings, policy: options.policy, runID: runID, ranks: ranks)
         var description = RunDescription(
             task: task, settings: options.settings, maximumLength: length, padTokenID: pad,
             baseName: options.baseID ?? options.model.standardizedFileURL.path,
@@ -140,8 +144,11 @@ public final class FineTuneJob {
 
     /// Trains, and writes checkpoints into the output directory.
     ///
+    /// All ranks call it; those behind the first train with it, write nothing and report nothing.
+    ///
     /// - Throws: `FormatError.inUse` when another process runs there, `TrainingError.runExists`
-    ///   when it holds another run, `noSpace` when its checkpoints would not fit.
+    ///   when it holds another run, `noSpace` when its checkpoints would not fit; `RanksError` when
+    ///   the ranks have not the same job, or one of them failed.
     public func run(
         stop: @escaping () -> StopReason? = { nil },
         wantsSave: @escaping () -> Bool = { false },
@@ -149,7 +156,12 @@ public final class FineTuneJob {
     ) throws -> FineTuneReport {
         let start = ContinuousClock.now
         measured.firstStep = tuner.state.step
-        let desk = try open(report)
+        let ranks = tuner.ranks
+        try ranks.requireSame(identity, what: "job")
+        let opened = try ranks.together { ranks.isFirst ? try open(report) : nil }
+        guard let desk = opened else {
+            return try tuner.run(RunControls(stop: stop, wantsSave: wantsSave))
+        }
         defer { desk.lock.release() }
         let (store, log) = (desk.store, desk.log)
         defer {
@@ -177,6 +189,17 @@ public final class FineTuneJob {
         measured.seconds.total = preparingSeconds + (ContinuousClock.now - start).inSeconds
         writeMeasured { report(.note($0)) }
         return result
+    }
+
+    /// What all ranks must have alike: inputs, settings, and the state that they start from.
+    private var identity: String {
+        get throws {
+            let inputs = (description.inputs?.values ?? [:]).sorted { $0.key < $1.key }
+            let state = StateDigest.of(tuner.optimizer, tuner.model.parameters)
+            return try inputs.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+                + ", settings \(SHA256.hex(of: JSONValue.object(options.settings.json()).serialized()))"
+                + ", step \(tuner.state.step), state \(state)"
+        }
     }
 
     /// Leaves what the run took beside its checkpoints; no run fails for want of it.
@@ -268,10 +291,15 @@ public final class FineTuneJob {
         return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
-    /// The best checkpoint on the test rows, which the report of the run then shows too; nil when there are none or nothing was saved.
+    /// The best checkpoint on the test rows, which the report of the run then shows too; nil when
+    /// there are none or nothing was saved. All ranks call it, each for its part of the rows.
     public func evaluateTest() throws -> Evaluation? {
         let best = options.output.appendingPathComponent("best")
-        guard let test, FileManager.default.fileExists(atPath: best.path) else { return nil }
+        let ranks = tuner.ranks
+        guard let test,
+            // What the first rank sees: it has written all that there is.
+            try ranks.gather([FileManager.default.fileExists(atPath: best.path) ? 1 : 0])[0] == [1]
+        else { return nil }
         let start = ContinuousClock.now
         let checkpoint = try Checkpoint(
             contentsOf: best, base: options.method == .full ? nil : options.model,
@@ -279,7 +307,8 @@ public final class FineTuneJob {
         let evaluation = try Evaluator(
             checkpoint.model, task: task, pooling: pooling, precision: options.settings.precision,
             tokenBudget: options.settings.tokenBudget
-        ).evaluate(test)
+        ).evaluate(test, ranks: ranks)
+        guard ranks.isFirst else { return evaluation }
         log?.finish(
             tuner.state, digest: StateDigest.of(tuner.optimizer, tuner.model.parameters),
             test: evaluation)

@@ -105,6 +105,11 @@ public final class FineTuner {
     /// What these gave in the present state; nil when that is not known.
     private var receipt: [[Float]]?
     private let classWeights: [Float]?
+    /// The processes that train this model together.
+    public let ranks: Ranks
+    private let chain: GradientChain?
+    /// A save that another rank was asked for.
+    private var wantsSave = false
     let program: Program
     let evaluator: Evaluator
     private let clock = ContinuousClock()
@@ -113,10 +118,17 @@ public final class FineTuner {
     private var lastSave: (step: Int, time: ContinuousClock.Instant)?
 
     /// Prepares a run; nothing is trained yet.
+    ///
+    /// - Throws: `RanksError.tooMany` when there are more ranks than groups; `KernelError`.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, train: DataSet, validation: DataSet,
-        settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run"
+        settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run",
+        ranks: Ranks = .one
     ) throws {
+        guard ranks.size <= settings.groups else {
+            throw RanksError.tooMany(ranks: ranks.size, groups: settings.groups)
+        }
+        self.ranks = ranks
         self.model = model
         self.task = task
         self.pooling = pooling
@@ -135,6 +147,13 @@ public final class FineTuner {
             graph, outputs: task == .causal ? [] : [logits],
             loss: (task.loss(classWeights: classWeights), logits),
             differentiates: true, parameters: model.parameters, precision: settings.precision)
+        if let transport = ranks.transport {
+            try program.separateGroups((settings.groups + ranks.size - 1) / ranks.size)
+            chain = try GradientChain(
+                transport, program.groupGradients!, context: model.parameters.context)
+        } else {
+            chain = nil
+        }
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
             precision: settings.precision, tokenBudget: settings.tokenBudget)
@@ -214,7 +233,9 @@ public final class FineTuner {
     /// At the end of an epoch, the checkpoints that belong there and are not there yet: all of
     /// them, or after a resume those that the stop came before.
     private func saveWhatIsDue(_ controls: RunControls) throws {
-        guard state.stepInEpoch == 0, let epoch = state.epochs.last?.epoch else { return }
+        guard ranks.isFirst, state.stepInEpoch == 0, let epoch = state.epochs.last?.epoch else {
+            return
+        }
         if state.best?.epoch == epoch, !controls.hasSaved("best", state.step) {
             try completeReceipt()
             try save("best", "\(settings.monitor.rawValue) improved", controls)
@@ -235,6 +256,7 @@ public final class FineTuner {
     }
 
     private func save(_ name: String, _ reason: String, _ controls: RunControls) throws {
+        guard ranks.isFirst else { return }
         let start = clock.now
         try controls.save(name, reason) {
             RunSnapshot(
@@ -264,15 +286,19 @@ public final class FineTuner {
         while state.stepInEpoch < plan.stepCount {
             let step = StepRows(
                 rows: plan[state.stepInEpoch].rows, lengths: lengths,
-                tokenBudget: settings.tokenBudget, groups: settings.groups)
+                tokenBudget: settings.tokenBudget, groups: settings.groups, rank: ranks.rank,
+                ranks: ranks.size)
             guard let done = try runStep(step, controls) else { return nil }
             try record(done, step, controls)
             try saveAfterStep(controls)
         }
         let start = clock.now
+        try ranks.requireSame(
+            StateFingerprint.of(optimizer), what: "state after step \(state.step)")
         guard
             let evaluation = try evaluator.evaluate(
-                validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
+                validation, ranks: ranks, shouldStop: { controls.stop() != nil }),
+            let loss = evaluation.loss
         else { return nil }
         receipt = receiptRows.map { evaluation.logits[$0] }
         guard loss.isFinite else {
@@ -297,18 +323,27 @@ public final class FineTuner {
         let scale = train.lossScale(rows: step.rows, classWeights: classWeights)
         var totals = StepTotals(weight: 1 / Double(scale))
         program.zeroGradients()
+        var isStopped = false
         for range in step.microBatches {
-            if controls.stop() != nil { return nil }
+            if controls.stop() != nil {
+                isStopped = true
+                break
+            }
             let batch = train.batch(
                 step, range, pooling: pooling, number: state.step, lossScale: scale)
             let result = try program.run(batch)
             totals.add(result, batch, labels: task.labels.count)
         }
-        totals.loss *= Double(scale)
+        wantsSave = ranks.size > 1 && controls.wantsSave()
+        guard
+            var totals = try totals.joined(ranks, isStopped: isStopped, wantsSave: &wantsSave)
+        else { return nil }
+        totals.loss = totals.lossSum * Double(scale)
         guard totals.loss.isFinite else {
             throw TrainingError.nonFinite(
                 what: "training loss", step: state.step + 1, epoch: state.epoch)
         }
+        try chain?.run(groups: step.ownGroups.count)
         totals.learningRate = schedule.learningRate(at: state.step)
         totals.norm = try optimizer.update(
             gradientsOf: program, learningRate: totals.learningRate, clip: settings.clip)
@@ -350,8 +385,9 @@ public final class FineTuner {
     }
 
     private func saveAfterStep(_ controls: RunControls) throws {
+        guard ranks.isFirst else { return }
         let name = "step-\(state.step)"
-        if controls.wantsSave() {
+        if ranks.size > 1 ? wantsSave : controls.wantsSave() {
             try save(name, "asked for", controls)
         } else if let steps = policy.steps, state.step % steps == 0 {
             try save(name, "\(state.step) steps taken", controls)
