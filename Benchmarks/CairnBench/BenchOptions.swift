@@ -6,7 +6,7 @@ import Foundation
 
 /// What to measure, and on what.
 struct BenchOptions {
-    enum Subject: String, CaseIterable { case kernels, step, files }
+    enum Subject: String, CaseIterable { case kernels, step, files, ranks }
 
     /// The benchmark was called wrongly; exit code 2.
     struct Wrong: Error {
@@ -19,8 +19,10 @@ struct BenchOptions {
                cairn-bench step --model DIR [--profile] [--threads N] [--isa NAME] [--json]
                                 [--quick]
                cairn-bench files [--peer PYTHON] [--json] [--quick]
+               mpirun -n N cairn-bench ranks [--bytes N,...] [--groups N] [--json] [--quick]
           --peer   a Python with torch and numpy, for files with safetensors and numpy, timed in
                    turns with Cairn on the same sizes
+          --bytes    of gradients that the ranks add up; --groups: how many each has of them
           --profile  prints the share of time and of the roof by kind of operation
           --quick  checks results on the smaller shapes and prints no times
         """
@@ -33,10 +35,15 @@ struct BenchOptions {
     private(set) var printsJSON = false
     private(set) var isQuick = false
     private(set) var profiles = false
+    /// Sizes of the gradients that ranks add up.
+    private(set) var byteCounts = [1 << 20, 1 << 23]
+    /// Groups of every rank.
+    private(set) var groups = 1
 
     init(_ arguments: [String]) throws {
         guard let first = arguments.first, let subject = Subject(rawValue: first) else {
-            throw Wrong("expected kernels, step or files, found \(arguments.first ?? "nothing")")
+            throw Wrong(
+                "expected kernels, step, files or ranks, found \(arguments.first ?? "nothing")")
         }
         self.subject = subject
         var rest = arguments.dropFirst()
@@ -51,6 +58,16 @@ struct BenchOptions {
             case "--profile" where subject == .step: profiles = true
             case "--model" where subject == .step: model = URL(fileURLWithPath: try value())
             case "--peer" where subject != .step: peer = try value()
+            case "--bytes" where subject == .ranks:
+                let text = try value()
+                byteCounts = text.split(separator: ",").compactMap { Int($0) }.filter { $0 > 0 }
+                if byteCounts.isEmpty { throw Wrong("--bytes must be numbers, found '\(text)'") }
+            case "--groups" where subject == .ranks:
+                let text = try value()
+                guard let number = Int(text), number > 0 else {
+                    throw Wrong("--groups must be a positive number, found '\(text)'")
+                }
+                groups = number
             case "--threads":
                 let text = try value()
                 guard let number = Int(text), (1...Context.maximumThreads).contains(number) else {

@@ -18,6 +18,7 @@ do {
     case .kernels: try KernelBench(options, report).run()
     case .step: try StepBench(options, report).run()
     case .files: try FilesBench(options, report).run()
+    case .ranks: try RanksBench(options: options, report: report).run()
     }
     try report.finish()
 } catch let wrong as BenchOptions.Wrong {

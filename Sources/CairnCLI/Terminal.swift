@@ -136,7 +136,12 @@ final class StopSignal: @unchecked Sendable {
         isRequested = true
         lock.unlock()
         if isSecond { _exit(130) }
-        Terminal.error("\nstopping after this micro-batch; a second interrupt leaves at once")
+        let lost =
+            Launcher.here.size > 1
+            ? "; where a rank was lost the launcher ends all of them, and 'cairn resume' goes on "
+                + "from the newest checkpoint" : ""
+        Terminal.error(
+            "\nstopping after this micro-batch; a second interrupt leaves at once\(lost)")
     }
 
     var isSet: Bool {

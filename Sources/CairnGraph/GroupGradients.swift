@@ -18,7 +18,7 @@ package final class GroupGradients {
 
     private static let alignment = 16
 
-    init(_ slots: [GradientSlot], groups: Int, context: Context) throws(KernelError) {
+    convenience init(_ slots: [GradientSlot], groups: Int, context: Context) throws(KernelError) {
         var places: [GradientSlot: Range<Int>] = [:]
         var end = 0
         for slot in slots where places[slot] == nil {
@@ -26,12 +26,23 @@ package final class GroupGradients {
             places[slot] = end..<end + count
             end += (count + Self.alignment - 1) / Self.alignment * Self.alignment
         }
+        try self.init(count: end, groups: groups, places: places, context: context)
+    }
+
+    /// Gradients of no graph, for measurements of their sum.
+    package convenience init(count: Int, groups: Int, context: Context) throws(KernelError) {
+        try self.init(count: count, groups: groups, places: [:], context: context)
+    }
+
+    private init(
+        count: Int, groups: Int, places: [GradientSlot: Range<Int>], context: Context
+    ) throws(KernelError) {
+        self.count = count
         self.places = places
-        count = end
         var buffers: [Buffer] = []
-        for _ in 0..<groups { buffers.append(try Buffer(byteCount: end * 4, context: context)) }
+        for _ in 0..<groups { buffers.append(try Buffer(byteCount: count * 4, context: context)) }
         self.groups = buffers
-        sum = try Buffer(byteCount: end * 4, context: context)
+        sum = try Buffer(byteCount: count * 4, context: context)
     }
 
     /// All of the memory.

@@ -15,7 +15,8 @@ extension FlagCase {
         ("--max-minutes", "0"), ("--learning-rate", "nan"), ("--schedule", "square"),
         ("--power", "2"), ("--cycles", "2"), ("--min-rate", "2"), ("--warmup", "2"),
         ("--decay-scope", "some"), ("--weight-decay", "-1"), ("--clip", "0"),
-        ("--batch-size", "0"), ("--token-budget", "0"), ("--class-weights", "some"),
+        ("--batch-size", "0"), ("--groups", "0"), ("--token-budget", "0"),
+        ("--class-weights", "some"),
         ("--precision", "fp8"), ("--seed", "-1"), ("--monitor", "luck"), ("--min-delta", "-1"),
         ("--patience", "-1"),
     ]
@@ -76,6 +77,7 @@ extension FlagCase {
             FlagCase(base, "--weight-decay", "0.1", look: .digest),
             FlagCase(base, "--clip", "0.001", look: .digest),
             FlagCase(base, "--batch-size", "8", look: .digest),
+            FlagCase(base, "--groups", "1", look: .digest),
             // No budget changes the result.
             FlagCase(base, "--token-budget", "0"),
             FlagCase(base, "--class-weights", "balanced", look: .digest),

@@ -43,7 +43,7 @@ package final class GradientChain {
 
     /// Elements of a chunk: so few that the way through the ranks is short beside the whole, but
     /// enough that a message costs more in bytes than in latency: 16 KB to 256 KB.
-    static func chunk(_ count: Int, ranks: Int) -> Int {
+    package static func chunk(_ count: Int, ranks: Int) -> Int {
         min(max(count / (2 * ranks), 1 << 12), 1 << 16)
     }
 

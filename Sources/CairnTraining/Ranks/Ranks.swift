@@ -12,7 +12,7 @@ public final class Ranks {
     public let rank: Int
     /// How many there are.
     public let size: Int
-    let transport: (any Transport)?
+    package let transport: (any Transport)?
 
     /// The only process of its run.
     public static var one: Ranks { Ranks() }
@@ -75,6 +75,19 @@ public final class Ranks {
                 reason: sentences[rank])
         }
         return try result.get()
+    }
+
+    /// Returns when all ranks have called it.
+    package func barrier() throws { _ = try gather([]) }
+
+    /// The largest of the ranks' numbers.
+    package func largest(_ number: Double) throws -> Double {
+        var packet = Packet()
+        packet.add(Int(bitPattern: UInt(number.bitPattern)))
+        return try gather(packet.bytes).map { bytes in
+            var part = Packet(bytes)
+            return Double(bitPattern: UInt64(UInt(bitPattern: try part.number())))
+        }.max()!
     }
 
     /// Makes sure that all ranks have the same of something.
