@@ -28,6 +28,22 @@ let cudaTargets: [Target] =
     }
 let usesCUDA = !cudaTargets.isEmpty
 
+// CAIRN_MPI=1 links the system's MPI, which pkg-config calls mpi-c; another value is the name of the
+// pkg-config file, as ompi-c or mpich. Without it nothing of csrc/mpi is looked at.
+let mpiMode = Context.environment["CAIRN_MPI"] ?? ""
+let usesMPI = !["", "0"].contains(mpiMode)
+let mpiTargets: [Target] =
+    usesMPI
+    ? [
+        .systemLibrary(
+            name: "CMPI", path: "csrc/mpi/module", pkgConfig: mpiMode == "1" ? "mpi-c" : mpiMode),
+        .target(
+            name: "CCairnMPI", dependencies: ["CMPI"], path: "csrc/mpi", exclude: ["module"]),
+    ] : []
+
+let engineSettings: [SwiftSetting] =
+    (usesCUDA ? [.define("CAIRN_CUDA")] : []) + (usesMPI ? [.define("CAIRN_MPI")] : [])
+
 let package = Package(
     name: "Cairn",
     platforms: [.macOS(.v14)],
@@ -42,15 +58,16 @@ let package = Package(
         .target(
             name: "CCairn",
             path: "csrc",
-            exclude: ["cuda", "digest", "zlib"],
+            exclude: ["cuda", "digest", "mpi", "zlib"],
             publicHeadersPath: "include",
             cSettings: [.headerSearchPath(".")],
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
         .target(name: "CairnTensor"),
         .target(
             name: "CairnEngine",
-            dependencies: ["CCairn", "CairnTensor"] + (usesCUDA ? ["CCairnCUDA"] : []),
-            swiftSettings: usesCUDA ? [.define("CAIRN_CUDA")] : []),
+            dependencies: ["CCairn", "CairnTensor"] + (usesCUDA ? ["CCairnCUDA"] : [])
+                + (usesMPI ? ["CCairnMPI"] : []),
+            swiftSettings: engineSettings),
 
         // MARK: What is computed
         .target(name: "CairnGraph", dependencies: ["CairnTensor", "CairnEngine"]),
@@ -79,7 +96,7 @@ let package = Package(
             ]),
         .executableTarget(
             name: "CairnCLI", dependencies: ["Cairn"], resources: [.copy("Quickstart")],
-            swiftSettings: usesCUDA ? [.define("CAIRN_CUDA")] : []),
+            swiftSettings: engineSettings),
         .target(
             name: "CRoof", path: "Benchmarks/CRoof",
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -119,7 +136,7 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["Cairn", "CairnCLI", "CairnBench", "TestSupport"]),
-    ] + cudaTargets,
+    ] + cudaTargets + mpiTargets,
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11,
     cxxLanguageStandard: .cxx17

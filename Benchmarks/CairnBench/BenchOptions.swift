@@ -6,7 +6,9 @@ import Foundation
 
 /// What to measure, and on what.
 struct BenchOptions {
-    enum Subject: String, CaseIterable { case kernels, step, files, tokens, growth, compare }
+    enum Subject: String, CaseIterable {
+        case kernels, step, files, tokens, ranks, growth, compare
+    }
 
     /// The benchmark was called wrongly; exit code 2.
     struct Wrong: Error {
@@ -23,9 +25,11 @@ struct BenchOptions {
                cairn-bench tokens --model DIR --data FILE [--peer PYTHON] [--json] [--quick]
                                   [--compare RUN]
                cairn-bench growth [--threads N] [--isa NAME] [--json] [--quick] [--compare RUN]
+               mpirun -n N cairn-bench ranks [--bytes N,...] [--groups N] [--json] [--quick]
                cairn-bench compare RUN RUN [--json]
           --peer   a Python with torch and numpy, for files with safetensors and numpy, for tokens
                    with tokenizers, timed in turns with Cairn on the same work
+          --bytes    of gradients that the ranks add up; --groups: how many each has of them
           --profile  prints the share of time and of the roof by kind of operation
           --quick  checks results on the smaller shapes and prints no times
           --compare  names the rows that are slower than those of RUN, a document of --json, as in
@@ -43,6 +47,10 @@ struct BenchOptions {
     private(set) var profiles = false
     /// The runs to compare: with `compare` two, else one at most.
     private(set) var kept: [URL] = []
+    /// Sizes of the gradients that ranks add up.
+    private(set) var byteCounts = [1 << 20, 1 << 23]
+    /// Groups of every rank.
+    private(set) var groups = 1
 
     init(_ arguments: [String]) throws {
         guard let first = arguments.first, let subject = Subject(rawValue: first) else {
@@ -66,6 +74,16 @@ struct BenchOptions {
             case "--model" where [.step, .tokens].contains(subject):
                 model = URL(fileURLWithPath: try value())
             case "--peer" where [.kernels, .files, .tokens].contains(subject): peer = try value()
+            case "--bytes" where subject == .ranks:
+                let text = try value()
+                byteCounts = text.split(separator: ",").compactMap { Int($0) }.filter { $0 > 0 }
+                if byteCounts.isEmpty { throw Wrong("--bytes must be numbers, found '\(text)'") }
+            case "--groups" where subject == .ranks:
+                let text = try value()
+                guard let number = Int(text), number > 0 else {
+                    throw Wrong("--groups must be a positive number, found '\(text)'")
+                }
+                groups = number
             case "--threads" where subject != .compare:
                 let text = try value()
                 guard let number = Int(text), (1...Context.maximumThreads).contains(number) else {

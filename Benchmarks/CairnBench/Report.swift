@@ -6,7 +6,7 @@ import Foundation
 
 /// Collects facts and rows; prints them at once, or as JSON when finished.
 final class Report {
-    private let printsJSON: Bool
+    private var printsJSON: Bool
     private var facts: JSONObject = [:]
     private var rows: [JSONValue] = []
 
@@ -43,6 +43,9 @@ final class Report {
         document["rows"] = .array(rows)
         return .object(document)
     }
+
+    /// Of several ranks one has the results.
+    func mute() { printsJSON = false }
 
     func finish() throws {
         guard printsJSON else { return }

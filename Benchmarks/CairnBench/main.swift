@@ -20,6 +20,7 @@ do {
     case .step: try StepBench(options, report).run()
     case .files: try FilesBench(options, report).run()
     case .tokens: try TokensBench(options, report).run()
+    case .ranks: try RanksBench(options: options, report: report).run()
     case .growth: try GrowthBench(options, report).run()
     case .compare: break
     }

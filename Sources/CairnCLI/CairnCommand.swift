@@ -26,10 +26,10 @@ enum CairnCommand {
             Terminal.error("cairn: \(error.sentence)")
             Terminal.error(
                 "see '\(error.command.map { "cairn \($0) --help" } ?? "cairn --help")'")
-            exit(2)
+            Launch.leave(2)
         } catch {
             Terminal.error("cairn: \(Self.sentence(error))")
-            exit(1)
+            Launch.leave(1)
         }
     }
 

@@ -162,6 +162,8 @@ protocol Command {
     static var rules: [FlagRule] { get }
     static var example: String { get }
     static var isHidden: Bool { get }
+    /// Whether several ranks of MPI can run it together.
+    static var runsOnRanks: Bool { get }
 
     init(_ arguments: Arguments) throws
     func run() throws
@@ -169,9 +171,11 @@ protocol Command {
 
 extension Command {
     static var isHidden: Bool { false }
+    static var runsOnRanks: Bool { false }
     static var rules: [FlagRule] { [] }
 
     static func execute(_ arguments: [String]) throws {
+        try Launch.check(Self.self)
         try Self(Arguments(arguments, for: Self.self)).run()
     }
 

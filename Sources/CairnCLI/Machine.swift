@@ -43,7 +43,9 @@ extension Arguments {
     /// Device, threads and instruction set, for every command that computes.
     func machine() throws -> Machine {
         let most = Context.maximumThreads
-        let threads = try integer("--threads", atLeast: 1) ?? Context.defaultThreads
+        let threads =
+            try integer("--threads", atLeast: 1)
+            ?? Launcher.here.threads(of: Context.defaultThreads)
         guard threads <= most else {
             throw usage("--threads must be at most \(most), found '\(threads)'")
         }

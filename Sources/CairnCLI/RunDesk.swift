@@ -23,7 +23,9 @@ enum RunFlags {
             "--reuse-prefix", "KIND", standard: "auto",
             "auto, off or keep: what of the model does not train is computed once for each row; "
                 + "keep leaves its file behind the run"),
-        Flag("--threads", "N", "worker threads; as many as there are cores"),
+        Flag(
+            "--threads", "N",
+            "worker threads; as many as there are cores, shared with the other ranks"),
         Flag("--isa", "NAME", "scalar, neon, avx2, avx512 or avx512bf16; the widest"),
         Machine.deviceFlag,
         Flag(switch: "--json", "print the run's report as one JSON document"),
@@ -54,8 +56,15 @@ struct RunDesk {
         minutes = try arguments.number("--max-minutes", "a positive number") { $0 > 0 }
     }
 
-    /// Runs the job to its end or to a stop, and prints the report.
-    func run(_ job: FineTuneJob) throws {
+    /// Makes the job and runs it to its end or to a stop, on all ranks; the first prints the report.
+    func run(_ make: (Ranks) throws -> FineTuneJob) throws {
+        try Launch.run { ranks in
+            let job = try ranks.together { try make(ranks) }
+            try run(job, ranks)
+        }
+    }
+
+    private func run(_ job: FineTuneJob, _ ranks: Ranks) throws {
         Terminal.error(Self.description(of: job))
         for note in job.notes { Terminal.error("note: \(note)") }
         let signals = StopSignal()
@@ -73,6 +82,7 @@ struct RunDesk {
         } else if let loss = test?.loss, let perplexity = test?.perplexity {
             Terminal.error(String(format: "test loss %.4f, perplexity %.2f", loss, perplexity))
         }
+        guard ranks.isFirst else { return }
         Terminal.error("\(Self.ending(report)); checkpoints are in \(job.options.output.path)")
         if printsJSON {
             try Self.document(report, test, job.options.output, job.memory).printed()
@@ -108,7 +118,7 @@ struct RunDesk {
             + "\(job.task == .causal ? "" : ", \(job.task.labels.count) labels"); "
             + "\(Machine(job.options)), \(job.options.settings.precision.rawValue)"
             + (job.options.storage.isQuantized ? ", base in \(job.options.storage.rawValue)" : "")
-            + place
+            + (job.tuner.ranks.size > 1 ? ", on each of \(job.tuner.ranks.size) ranks" : "") + place
     }
 
     static func document(

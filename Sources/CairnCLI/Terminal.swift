@@ -8,7 +8,10 @@ import Foundation
 enum Terminal {
     static let isInteractive = isatty(2) != 0
 
-    static func error(_ line: String) { write(line + "\n") }
+    /// Of several ranks one speaks, so that nothing is said twice.
+    static func error(_ line: String) {
+        if Launcher.here.rank == 0 { write(line + "\n") }
+    }
 
     static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }
@@ -133,7 +136,12 @@ final class StopSignal: @unchecked Sendable {
         isRequested = true
         lock.unlock()
         if isSecond { _exit(130) }
-        Terminal.error("\nstopping after this micro-batch; a second interrupt leaves at once")
+        let lost =
+            Launcher.here.size > 1
+            ? "; where a rank was lost the launcher ends all of them, and 'cairn resume' goes on "
+                + "from the newest checkpoint" : ""
+        Terminal.error(
+            "\nstopping after this micro-batch; a second interrupt leaves at once\(lost)")
     }
 
     var isSet: Bool {

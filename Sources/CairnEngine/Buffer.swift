@@ -206,6 +206,20 @@ extension Context {
         }
     }
 
+    /// Copies host memory to device memory of the same count.
+    package func write(_ host: UnsafeBufferPointer<Float>, to array: Floats) {
+        require(host.count, array.count, "count of values", "write")
+        guard let source = host.baseAddress, host.count > 0 else { return }
+        withBackend { $0.copy_in($1, array.base, source, 4 * host.count) }
+    }
+
+    /// Copies device memory to host memory of the same count.
+    package func read(_ array: Floats, into host: UnsafeMutableBufferPointer<Float>) {
+        require(host.count, array.count, "count of values", "read")
+        guard let target = host.baseAddress, host.count > 0 else { return }
+        withBackend { $0.copy_out($1, target, array.base, 4 * host.count) }
+    }
+
     /// Sets every element to 0.
     package func zero<Element: BitwiseCopyable>(_ array: DeviceArray<Element>) {
         let bytes = array.count * MemoryLayout<Element>.stride

@@ -27,6 +27,9 @@ public struct Batch: Sendable {
     public var resumes = false
     /// The last group goes on in a later micro-batch of the step.
     public var suspends = false
+    /// The place of the first group among those of the step that are trained here; counts only where
+    /// groups are kept apart.
+    public var firstGroup = 0
     /// A class id per row of the logits.
     public var classTargets: [Int32] = []
     /// Numbers per row of the logits, row-major.

@@ -14,6 +14,8 @@ package final class Execution {
     var arena = Arena()
     var constants: [Buffer] = []
     var gradients: [GradientSlot: Gradient] = [:]
+    /// Where every group's sum is, while they are kept apart.
+    var groupGradients: GroupGradients?
 
     /// Per row space: positions, step rows, selected rows; each on the device.
     private var places: [RowSpace: (positions: DeviceVector<UInt32>, rowIDs: DeviceVector<UInt32>)]
@@ -103,8 +105,6 @@ package final class Execution {
         constants[constant.index].floats(count: constant.count)
     }
 
-    package func gradient(_ slot: GradientSlot) -> Gradient { gradients[slot]! }
-
     package func positions(_ rows: RowSpace) -> Words { places[rows]!.positions.view }
     package func rowIDs(_ rows: RowSpace) -> Words { places[rows]!.rowIDs.view }
     package func selection(_ rows: RowSpace) -> Words { selections[rows]!.view }
@@ -118,6 +118,33 @@ package final class Execution {
         Partition(
             offsets: batch.offsets(in: rows), groups: batch.groups, resumes: batch.resumes,
             suspends: batch.suspends)
+    }
+
+    /// Some rows of a value.
+    package func matrix(_ value: Value, _ rows: Range<Int>) -> Floats {
+        matrix(value)[rows.lowerBound * value.columns..<rows.upperBound * value.columns]
+    }
+
+    /// What a weight gradient over the rows of a space is accumulated in, one after the other.
+    func parts(of rows: RowSpace) -> [GradientPart] { parts(of: partition(rows), firstGroup: 0) }
+
+    /// The same for a piece of a partition: `firstGroup` is the place of its first group in it.
+    func parts(of partition: Partition, firstGroup: Int) -> [GradientPart] {
+        guard groupGradients != nil else {
+            return [GradientPart(rows: 0..<partition.rows, partition: partition, group: nil)]
+        }
+        return partition.byGroup.enumerated().map { place, part in
+            GradientPart(
+                rows: part.rows, partition: part.partition,
+                group: batch.firstGroup + firstGroup + place)
+        }
+    }
+
+    /// Where the gradient of a slot over some rows goes.
+    func gradient(_ slot: GradientSlot, _ part: GradientPart) -> Gradient {
+        let whole = gradients[slot]!
+        guard let group = part.group else { return whole }
+        return Gradient(sum: groupGradients!.sum(of: slot, group: group), open: whole.open)
     }
 
     package func span(

@@ -25,7 +25,7 @@ public final class Program {
     let execution: Execution
     var capacity: Capacity?
     /// Gradient memory, kept alive here: the slots of `execution` are views of it.
-    private var gradientBuffers: [Buffer] = []
+    var gradientBuffers: [Buffer] = []
     let slots: [GradientSlot]
 
     /// Told about every operation of a run as it ends; nil as a rule, and then nothing is timed.
@@ -130,6 +130,28 @@ public final class Program {
         }
         zeroGradients()
     }
+
+    /// Keeps the gradients of up to `count` groups apart, each in one piece of memory, instead of
+    /// adding every group to those before it: for ranks, that add them to those of other ranks.
+    ///
+    /// `finishedGradients` then gives what is in `GroupGradients.total`.
+    package func separateGroups(_ count: Int) throws(KernelError) {
+        gradientBuffers = []
+        let groups = try GroupGradients(slots, groups: count, context: execution.context)
+        execution.groupGradients = groups
+        gradientBuffers = groups.buffers
+        for slot in slots {
+            let count = slot.parameter.elementCount
+            let open = try Buffer(byteCount: count * 4, context: execution.context)
+            gradientBuffers.append(open)
+            execution.gradients[slot] = Gradient(
+                sum: groups.total(of: slot), open: open.floats(count: count))
+        }
+        zeroGradients()
+    }
+
+    /// The gradients of groups, where they are kept apart.
+    package var groupGradients: GroupGradients? { execution.groupGradients }
 
     private func checkParameters(_ parameters: Parameters) {
         for reference in nodes.flatMap(\.operation.parameters) {

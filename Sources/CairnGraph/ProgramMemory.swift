@@ -28,7 +28,7 @@ extension Program {
     }
 
     /// Bytes of gradients, whatever the batch.
-    public var gradientBytes: Int { slots.reduce(0) { $0 + 8 * $1.parameter.elementCount } }
+    public var gradientBytes: Int { gradientBuffers.reduce(0) { $0 + $1.byteCount } }
 
     /// Bytes of the arena as it stands; 0 before the first batch.
     package var arenaByteCount: Int { execution.arena.buffer?.byteCount ?? 0 }

@@ -104,6 +104,7 @@ extension FlagCase {
             FlagCase(base, "--weight-decay", "0.1", look: .digest),
             FlagCase(base, "--clip", "0.001", look: .digest),
             FlagCase(base, "--batch-size", "8", look: .digest),
+            FlagCase(base, "--groups", "1", look: .digest),
             FlagCase(base, "--class-weights", "balanced", look: .digest),
             FlagCase(base, "--precision", "fp32", look: .digest),
             FlagCase(base, "--seed", "7", look: .digest),

@@ -13,7 +13,7 @@ enum ImportRules {
     /// Import lines that a target may hold, apart from an access level before `import`.
     static let allowed: [String: Set<String>] = [
         "CairnTensor": [],
-        "CairnEngine": platform.union(["CairnTensor", "CCairn", "CCairnCUDA"]),
+        "CairnEngine": platform.union(["CairnTensor", "CCairn", "CCairnCUDA", "CCairnMPI"]),
         "CairnGraph": ["CairnTensor", "CairnEngine"],
         "CairnFormats": platform.union(["CairnTensor", "CCairnDigest", "CZlib", "Foundation"]),
         // Folders of files, never a tensor; the network is Foundation's.

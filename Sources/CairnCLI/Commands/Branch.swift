@@ -8,6 +8,7 @@ struct Branch: Command {
     static let name = "branch"
     static let summary =
         "Goes on from a checkpoint under other settings, in a directory of its own."
+    static let runsOnRanks = true
     static let positionals = ["SOURCE"]
     static let example =
         "cairn branch checkpoints/epoch-1 --set learning_rate=1e-4,clip=none -o lower-rate"
@@ -45,7 +46,9 @@ struct Branch: Command {
         }
     }
 
-    func run() throws {
+    func run() throws { try RunDesk(arguments).run { try job($0) } }
+
+    private func job(_ ranks: Ranks) throws -> FineTuneJob {
         let point = try ResumableRun.found(
             at: URL(fileURLWithPath: arguments.positionals[0]),
             note: { Terminal.error("note: \($0)") })
@@ -61,8 +64,7 @@ struct Branch: Command {
         }
         options.policy = try arguments.policy(SavePolicy())
         try arguments.machine().apply(to: &options)
-        let job = try FineTuneJob(
-            options, start: .branched(point, allowing: try arguments.allowed()))
-        try RunDesk(arguments).run(job)
+        return try FineTuneJob(
+            options, start: .branched(point, allowing: try arguments.allowed()), ranks: ranks)
     }
 }

@@ -8,6 +8,7 @@ struct Continue: Command {
     static let name = "continue"
     static let summary =
         "Starts a new run with a checkpoint's weights, on new data or under another schedule."
+    static let runsOnRanks = true
     static let positionals = ["SOURCE"]
     static let example = "cairn continue checkpoints/best --data new.jsonl --epochs 1 -o second"
     static let rules: [FlagRule] = [.required("--output")]
@@ -29,7 +30,9 @@ struct Continue: Command {
         output = URL(fileURLWithPath: try arguments.required("--output"))
     }
 
-    func run() throws {
+    func run() throws { try RunDesk(arguments).run { try job($0) } }
+
+    private func job(_ ranks: Ranks) throws -> FineTuneJob {
         let point = try ResumableRun.found(
             at: URL(fileURLWithPath: arguments.positionals[0]),
             note: { Terminal.error("note: \($0)") })
@@ -43,9 +46,9 @@ struct Continue: Command {
         options.settings = try Finetune.settings(arguments, over: options.settings)
         options.policy = try arguments.policy(SavePolicy())
         try arguments.machine().apply(to: &options)
-        let job = try FineTuneJob(
+        return try FineTuneJob(
             options,
-            start: .continued(point, keepsOptimizer: arguments.has("--keep-optimizer")))
-        try RunDesk(arguments).run(job)
+            start: .continued(point, keepsOptimizer: arguments.has("--keep-optimizer")),
+            ranks: ranks)
     }
 }

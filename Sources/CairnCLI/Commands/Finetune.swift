@@ -7,6 +7,7 @@ import Foundation
 struct Finetune: Command {
     static let name = "finetune"
     static let summary = "Trains LoRA adapters, or a whole small model, on texts."
+    static let runsOnRanks = true
     static let positionals = ["MODEL"]
     static let example = """
         cairn finetune ./Qwen2.5-0.5B --task classify --data corpus.jsonl --epochs 3 -o checkpoints
@@ -82,6 +83,9 @@ struct Finetune: Command {
         Flag("--weight-decay", "WD", standard: "0.01", "decoupled weight decay"),
         Flag("--clip", "NORM", standard: "1.0", "largest gradient norm; none never clips"),
         Flag("--batch-size", "ROWS", standard: "16", "rows per optimizer step"),
+        Flag(
+            "--groups", "N", standard: "8",
+            "parts of a step's rows whose gradients are added in order; ranks take whole ones"),
         Flag(
             "--token-budget", "TOKENS", standard: "2048",
             "tokens per micro-batch; changes memory and speed, never the result"),
@@ -250,6 +254,7 @@ struct Finetune: Command {
         var settings = standard
         settings.epochs = try arguments.integer("--epochs", atLeast: 1) ?? settings.epochs
         settings.batchSize = try arguments.integer("--batch-size", atLeast: 1) ?? settings.batchSize
+        settings.groups = try arguments.integer("--groups", atLeast: 1) ?? settings.groups
         settings.tokenBudget =
             try arguments.integer("--token-budget", atLeast: 1) ?? settings.tokenBudget
         settings.learningRate =
@@ -322,18 +327,18 @@ struct Finetune: Command {
         return options
     }
 
-    func run() throws { try RunDesk(arguments).run(try job()) }
+    func run() throws { try RunDesk(arguments).run { try job($0) } }
 
     /// The job that the flags ask for, its inputs read and checked.
-    func job() throws -> FineTuneJob {
+    func job(_ ranks: Ranks = .one) throws -> FineTuneJob {
         guard let directory = arguments.url("--from-trainer") else {
-            return try FineTuneJob(options)
+            return try FineTuneJob(options, ranks: ranks)
         }
         let checkpoint = try TransformersCheckpoint(contentsOf: directory)
         var options = options
         options.method = checkpoint.adapter.map { .lora($0.configuration) } ?? .full
         // The Trainer decays no bias and no norm.
         options.settings.decayScope = .matrices
-        return try FineTuneJob(options, start: .transformers(checkpoint))
+        return try FineTuneJob(options, start: .transformers(checkpoint), ranks: ranks)
     }
 }

@@ -7,6 +7,7 @@ import Foundation
 struct Resume: Command {
     static let name = "resume"
     static let summary = "Goes on with a run from a checkpoint, with the bits it would have had."
+    static let runsOnRanks = true
     static let positionals = ["SOURCE"]
     static let example = "cairn resume checkpoints"
     static let flags =
@@ -31,7 +32,9 @@ struct Resume: Command {
 
     init(_ arguments: Arguments) throws { self.arguments = arguments }
 
-    func run() throws {
+    func run() throws { try RunDesk(arguments).run { try job($0) } }
+
+    private func job(_ ranks: Ranks) throws -> FineTuneJob {
         let source = URL(fileURLWithPath: arguments.positionals[0])
         let point = try ResumableRun.found(at: source, note: { Terminal.error("note: \($0)") })
         guard let output = arguments.url("--output") ?? point.runDirectory else {
@@ -45,13 +48,13 @@ struct Resume: Command {
         options.policy = try arguments.policy(point.saved.policy)
         try arguments.machine().apply(to: &options)
         let job = try FineTuneJob(
-            options, start: .resumed(point, allowing: try arguments.allowed()))
+            options, start: .resumed(point, allowing: try arguments.allowed()), ranks: ranks)
         if job.tuner.state.status.isFinal {
             Terminal.error(
                 "the run is over (\(job.tuner.state.status.rawValue) after "
                     + "\(job.tuner.state.step) steps); --epochs N raises its target")
         }
-        try RunDesk(arguments).run(job)
+        return job
     }
 }
 

@@ -76,10 +76,12 @@ struct MagnitudeGradient: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
-        try execution.context.scaleColumnsGradient(
-            dy: execution.matrix(dy), z: execution.matrix(node.inputs[1]),
-            denominator: execution.matrix(node.inputs[2]), partition: execution.partition(dy.rows),
-            into: execution.gradient(slot))
+        for part in execution.parts(of: dy.rows) {
+            try execution.context.scaleColumnsGradient(
+                dy: execution.matrix(dy, part.rows), z: execution.matrix(node.inputs[1], part.rows),
+                denominator: execution.matrix(node.inputs[2]), partition: part.partition,
+                into: execution.gradient(slot, part))
+        }
     }
 }
 

@@ -174,10 +174,12 @@ struct WeightGradient: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
         let x = node.inputs[1]
-        try execution.context.matmulGradient(
-            dy: execution.matrix(dy), x: execution.matrix(x), outputs: dy.columns,
-            inputs: x.columns, partition: execution.partition(dy.rows),
-            precision: execution.precision, into: execution.gradient(slot))
+        for part in execution.parts(of: dy.rows) {
+            try execution.context.matmulGradient(
+                dy: execution.matrix(dy, part.rows), x: execution.matrix(x, part.rows),
+                outputs: dy.columns, inputs: x.columns, partition: part.partition,
+                precision: execution.precision, into: execution.gradient(slot, part))
+        }
     }
 }
 
@@ -189,9 +191,11 @@ struct BiasGradient: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
-        try execution.context.biasGradient(
-            dy: execution.matrix(dy), partition: execution.partition(dy.rows),
-            into: execution.gradient(slot))
+        for part in execution.parts(of: dy.rows) {
+            try execution.context.biasGradient(
+                dy: execution.matrix(dy, part.rows), partition: part.partition,
+                into: execution.gradient(slot, part))
+        }
     }
 }
 

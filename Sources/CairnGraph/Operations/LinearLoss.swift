@@ -38,11 +38,16 @@ struct LinearLoss: Operation {
             if !piece.rows.isEmpty { try run(piece, node, execution, memory) }
             for slot in gradientSlots {
                 let x = node.inputs[0]
-                try execution.context.matmulGradient(
-                    dy: memory[0..<piece.rows.count * weight.dimensions[0]],
-                    x: Self.slice(execution.matrix(x), piece.rows, x.columns),
-                    outputs: weight.dimensions[0], inputs: x.columns, partition: piece.partition,
-                    precision: execution.precision, into: execution.gradient(slot))
+                let (dy, classes) = (memory, weight.dimensions[0])
+                for part in execution.parts(of: piece.partition, firstGroup: piece.firstGroup) {
+                    let rows = part.rows.lowerBound + piece.rows.lowerBound
+                    try execution.context.matmulGradient(
+                        dy: Self.slice(dy, part.rows, classes),
+                        x: Self.slice(
+                            execution.matrix(x), rows..<rows + part.rows.count, x.columns),
+                        outputs: classes, inputs: x.columns, partition: part.partition,
+                        precision: execution.precision, into: execution.gradient(slot, part))
+                }
             }
         }
     }
@@ -81,6 +86,8 @@ struct LinearLoss: Operation {
 struct PartitionPiece {
     let rows: Range<Int>
     let partition: Partition
+    /// The place of its first group among those of the whole.
+    let firstGroup: Int
 }
 
 extension Partition {
@@ -151,7 +158,8 @@ extension Partition {
                     groups: ([0] + edges + [groups.count]).map { UInt32($0) },
                     resumes: first == 0 && whole.resumes || !firstBegins,
                     suspends: goesOn == last
-                        || goesOn == nil && last == whole.groupCount - 1 && whole.suspends))
+                        || goesOn == nil && last == whole.groupCount - 1 && whole.suspends),
+                firstGroup: first)
         }
     }
 }

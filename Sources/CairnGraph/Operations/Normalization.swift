@@ -55,10 +55,13 @@ struct RMSNormWeightGradient: Operation {
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let x = node.inputs[0]
         let width = slot.parameter.elementCount
-        try execution.context.rmsNormWeightGradient(
-            execution.matrix(x), inverseRMS: execution.matrix(node.inputs[1]),
-            dy: execution.matrix(node.inputs[2]), repeats: x.columns / width,
-            partition: execution.partition(x.rows), into: execution.gradient(slot))
+        for part in execution.parts(of: x.rows) {
+            try execution.context.rmsNormWeightGradient(
+                execution.matrix(x, part.rows),
+                inverseRMS: execution.matrix(node.inputs[1], part.rows),
+                dy: execution.matrix(node.inputs[2], part.rows), repeats: x.columns / width,
+                partition: part.partition, into: execution.gradient(slot, part))
+        }
     }
 }
 
@@ -119,12 +122,14 @@ struct LayerNormWeightGradient: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let x = node.inputs[0]
-        try execution.context.layerNormWeightGradient(
-            execution.matrix(x), mean: execution.matrix(node.inputs[1]),
-            inverseDeviation: execution.matrix(node.inputs[2]),
-            dy: execution.matrix(node.inputs[3]), partition: execution.partition(x.rows),
-            intoWeight: execution.gradient(weight),
-            bias: execution.gradient(bias))
+        for part in execution.parts(of: x.rows) {
+            try execution.context.layerNormWeightGradient(
+                execution.matrix(x, part.rows), mean: execution.matrix(node.inputs[1], part.rows),
+                inverseDeviation: execution.matrix(node.inputs[2], part.rows),
+                dy: execution.matrix(node.inputs[3], part.rows), partition: part.partition,
+                intoWeight: execution.gradient(weight, part),
+                bias: execution.gradient(bias, part))
+        }
     }
 }
 

@@ -40,10 +40,12 @@ struct EmbeddingGradient: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let dy = node.inputs[0]
-        try execution.context.embeddingGradient(
-            ids: execution.indices(index), dy: execution.matrix(dy),
-            vocabulary: slot.parameter.dimensions[0], width: dy.columns,
-            partition: execution.partition(dy.rows), into: execution.gradient(slot))
+        for part in execution.parts(of: dy.rows) {
+            try execution.context.embeddingGradient(
+                ids: execution.indices(index)[part.rows], dy: execution.matrix(dy, part.rows),
+                vocabulary: slot.parameter.dimensions[0], width: dy.columns,
+                partition: part.partition, into: execution.gradient(slot, part))
+        }
     }
 }
 

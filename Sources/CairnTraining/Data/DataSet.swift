@@ -93,17 +93,37 @@ public enum Pooling: Sendable, Equatable {
 public struct StepRows: Sendable, Equatable {
     /// Row indices, in the order of the step.
     public let rows: [Int]
-    /// Ranges of positions in `rows`, in order, each within the token budget.
+    /// Ranges of positions in `rows`, in order, each within the token budget: all rows, or those of
+    /// one rank.
     public let microBatches: [Range<Int>]
     /// How many gradient groups the rows fall into.
     public let groups: Int
+    /// First position of every group that has rows, then the number of rows.
+    let edges: [Int]
+    /// Which of the groups with rows the micro-batches are of.
+    let ownGroups: Range<Int>
 
     /// Takes rows in order as long as their tokens fit the budget; a row alone always fits.
     public init(rows: [Int], lengths: [Int], tokenBudget: Int, groups: Int = 8) {
+        self.init(
+            rows: rows, lengths: lengths, tokenBudget: tokenBudget, groups: groups, rank: 0,
+            ranks: 1)
+    }
+
+    /// The part of a rank: whole groups that follow one another, as many as the other ranks have or
+    /// one more or less.
+    init(
+        rows: [Int], lengths: [Int], tokenBudget: Int, groups: Int, rank: Int, ranks: Int
+    ) {
+        edges = Set((0...groups).map { $0 * rows.count / groups }).sorted()
+        let filled = edges.count - 1
+        ownGroups = rank * filled / ranks..<(rank + 1) * filled / ranks
+        let end = edges[ownGroups.upperBound]
         var ranges: [Range<Int>] = []
-        var start = 0
+        var start = edges[ownGroups.lowerBound]
         var tokens = 0
-        for (position, row) in rows.enumerated() {
+        for position in start..<end {
+            let row = rows[position]
             if position > start, tokens + lengths[row] > tokenBudget {
                 ranges.append(start..<position)
                 start = position
@@ -111,7 +131,7 @@ public struct StepRows: Sendable, Equatable {
             }
             tokens += lengths[row]
         }
-        if start < rows.count { ranges.append(start..<rows.count) }
+        if start < end { ranges.append(start..<end) }
         self.rows = rows
         microBatches = ranges
         self.groups = groups
@@ -142,13 +162,15 @@ extension DataSet {
         case .values(let values, let columns):
             batch.valueTargets = rows.flatMap { values[$0 * columns..<($0 + 1) * columns] }
         }
-        let edges = (0...step.groups).map { $0 * step.rows.count / step.groups }
+        let edges = step.edges
         batch.groups =
             [0]
-            + Set(edges).filter { range.lowerBound < $0 && $0 < range.upperBound }.sorted()
+            + edges.filter { range.lowerBound < $0 && $0 < range.upperBound }
             .map { UInt32($0 - range.lowerBound) } + [UInt32(range.count)]
         batch.resumes = !edges.contains(range.lowerBound)
         batch.suspends = !edges.contains(range.upperBound)
+        batch.firstGroup =
+            edges.count { $0 <= range.lowerBound } - 1 - step.ownGroups.lowerBound
         return batch
     }
 

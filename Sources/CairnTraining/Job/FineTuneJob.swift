@@ -39,9 +39,13 @@ public final class FineTuneJob {
 
     /// Reads model and corpora, checks them against each other, and prepares the run.
     ///
+    /// With several ranks each makes the same job; the first writes.
+    ///
     /// - Throws: among others `TrainingError.changed` when a run is to go on with other inputs than
     ///   it had, and `doesNotFit` when the state is of another model.
-    public init(_ options: FineTuneOptions, start: JobStart = .fresh) throws {
+    public init(
+        _ options: FineTuneOptions, start: JobStart = .fresh, ranks: Ranks = .one
+    ) throws {
         self.options = options
         self.start = start
         try Self.requireWritable(options.output)
@@ -120,7 +124,7 @@ public final class FineTuneJob {
         tuner = try FineTuner(
             model, task: task, pooling: pooling, train: sets[0], validation: sets[1],
             settings: options.settings, policy: options.policy, runID: runID,
-            reusesPrefix: options.prefix != .off)
+            reusesPrefix: options.prefix != .off && ranks.size == 1, ranks: ranks)
         var description = RunDescription(
             task: task, settings: options.settings, maximumLength: length, padTokenID: pad,
             baseName: options.baseID ?? options.model.standardizedFileURL.path,
@@ -168,8 +172,11 @@ public final class FineTuneJob {
 
     /// Trains, and writes checkpoints into the output directory.
     ///
+    /// All ranks call it; those behind the first train with it, write nothing and report nothing.
+    ///
     /// - Throws: `FormatError.inUse` when another process runs there, `TrainingError.runExists`
-    ///   when it holds another run, `noSpace` when its checkpoints would not fit.
+    ///   when it holds another run, `noSpace` when its checkpoints would not fit; `RanksError` when
+    ///   the ranks have not the same job, or one of them failed.
     public func run(
         stop: @escaping () -> StopReason? = { nil },
         wantsSave: @escaping () -> Bool = { false },
@@ -177,7 +184,12 @@ public final class FineTuneJob {
     ) throws -> FineTuneReport {
         let start = ContinuousClock.now
         measured.firstStep = tuner.state.step
-        let desk = try open(report)
+        let ranks = tuner.ranks
+        try ranks.requireSame(identity, what: "job")
+        let opened = try ranks.together { ranks.isFirst ? try open(report) : nil }
+        guard let desk = opened else {
+            return try tuner.run(RunControls(stop: stop, wantsSave: wantsSave))
+        }
         defer { desk.lock.release() }
         let (store, log) = (desk.store, desk.log)
         defer {
@@ -213,6 +225,17 @@ public final class FineTuneJob {
                 limit: limit, found: measured.peakBytes, checkpoint: options.output.path)
         }
         return result
+    }
+
+    /// What all ranks must have alike: inputs, settings, and the state that they start from.
+    private var identity: String {
+        get throws {
+            let inputs = (description.inputs?.values ?? [:]).sorted { $0.key < $1.key }
+            let state = StateDigest.of(tuner.optimizer, tuner.model.parameters)
+            return try inputs.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+                + ", settings \(SHA256.hex(of: JSONValue.object(options.settings.json()).serialized()))"
+                + ", step \(tuner.state.step), state \(state)"
+        }
     }
 
     /// Leaves what the run took beside its checkpoints; no run fails for want of it.
@@ -304,10 +327,15 @@ public final class FineTuneJob {
         return Desk(lock: lock, store: store, ledger: ledger, log: log)
     }
 
-    /// The best checkpoint on the test rows, which the report of the run then shows too; nil when there are none or nothing was saved.
+    /// The best checkpoint on the test rows, which the report of the run then shows too; nil when
+    /// there are none or nothing was saved. All ranks call it, each for its part of the rows.
     public func evaluateTest() throws -> Evaluation? {
         let best = options.output.appendingPathComponent("best")
-        guard let test, FileManager.default.fileExists(atPath: best.path) else { return nil }
+        let ranks = tuner.ranks
+        guard let test,
+            // What the first rank sees: it has written all that there is.
+            try ranks.gather([FileManager.default.fileExists(atPath: best.path) ? 1 : 0])[0] == [1]
+        else { return nil }
         let start = ContinuousClock.now
         // In the place of the last parameters, and with the memory of training: a second model
         // beside the first one would be the largest thing that the run ever held.
@@ -320,7 +348,8 @@ public final class FineTuneJob {
             model, task: task, pooling: pooling, precision: options.settings.precision,
             tokenBudget: tuner.tokenBudget)
         evaluator.program.shareMemory(of: tuner.program)
-        let evaluation = try evaluator.evaluate(test)
+        let evaluation = try evaluator.evaluate(test, ranks: ranks)
+        guard ranks.isFirst else { return evaluation }
         log?.finish(tuner.state, digest: digest, test: evaluation)
         let seconds = (ContinuousClock.now - start).inSeconds
         measured.seconds.total += seconds - measured.seconds.testing

@@ -119,53 +119,63 @@ public struct Evaluator {
         self.tokenBudget = tokenBudget
     }
 
-    /// The losses of every token that the rows ask for.
-    private func evaluateTokens(
-        _ data: DataSet, _ step: StepRows, shouldStop: () -> Bool
+    /// Evaluates every row; `shouldStop` is asked between micro-batches, and nil means stopped.
+    ///
+    /// With several ranks each takes its part of the rows, all get the whole, and one that is asked to
+    /// stop stops all.
+    public func evaluate(
+        _ data: DataSet, ranks: Ranks = .one, shouldStop: () -> Bool = { false }
     ) throws -> Evaluation? {
-        var losses: [[Float]] = []
-        for range in step.microBatches {
-            if shouldStop() { return nil }
-            var batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
-            try prefix?.fill(&batch, with: step.rows[range], of: data)
-            let result = try program.run(batch).losses
-            for row in 0..<range.count {
-                losses.append(
-                    Array(
-                        result[
-                            Int(batch.targetOffsets[row])..<Int(batch.targetOffsets[row + 1])]))
+        guard let found = try run(data, ranks, shouldStop: shouldStop) else { return nil }
+        let rows = Array(0..<data.count)
+        let scale = data.lossScale(rows: rows, classWeights: task == .causal ? nil : classWeights)
+        let loss = found.losses.reduce(0.0) { $0 + Double($1) } * Double(scale)
+        if task == .causal {
+            var place = 0
+            let tokenLosses = data.ids.map { ids in
+                defer { place += max(ids.count - 1, 0) }
+                return Array(found.losses[place..<place + max(ids.count - 1, 0)])
             }
+            return Evaluation(tokenLosses: tokenLosses, loss: loss)
         }
-        let sum = losses.reduce(0.0) { $1.reduce($0) { $0 + Double($1) } }
+        let width = task.labels.count
         return Evaluation(
-            tokenLosses: losses,
-            loss: sum * Double(data.lossScale(rows: step.rows, classWeights: nil)))
+            logits: rows.map { Array(found.logits[$0 * width..<($0 + 1) * width]) },
+            loss: data.targets == .none ? nil : loss, targets: data.targets, task: task)
     }
 
-    /// Evaluates every row; `shouldStop` is asked between micro-batches, and nil means stopped.
-    public func evaluate(
-        _ data: DataSet, shouldStop: () -> Bool = { false }
-    ) throws -> Evaluation? {
-        let rows = Array(0..<data.count)
+    /// The logits of all rows, and the losses of all rows or of all tokens that are predicted.
+    private func run(
+        _ data: DataSet, _ ranks: Ranks, shouldStop: () -> Bool
+    ) throws -> (logits: [Float], losses: [Float])? {
+        // Groups mean nothing here: as many as there are ranks make even parts.
         let step = StepRows(
-            rows: rows, lengths: data.ids.map(\.count), tokenBudget: tokenBudget)
-        if task == .causal { return try evaluateTokens(data, step, shouldStop: shouldStop) }
-        let scale = data.lossScale(rows: rows, classWeights: classWeights)
-        var logits: [[Float]] = []
-        var sum = 0.0
-        let width = task.labels.count
+            rows: Array(0..<data.count), lengths: data.ids.map(\.count), tokenBudget: tokenBudget,
+            groups: ranks.size, rank: ranks.rank, ranks: ranks.size)
+        var logits: [Float] = []
+        var losses: [Float] = []
+        var isStopped = false
         for range in step.microBatches {
-            if shouldStop() { return nil }
-            var batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: scale)
-            try prefix?.fill(&batch, with: rows[range], of: data)
+            isStopped = shouldStop()
+            if isStopped { break }
+            var batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
+            try prefix?.fill(&batch, with: step.rows[range], of: data)
             let result = try program.run(batch)
-            for row in 0..<range.count {
-                logits.append(Array(result.outputs[0][row * width..<(row + 1) * width]))
-            }
-            sum = result.losses.reduce(sum) { $0 + Double($1) }
+            logits += result.outputs.first ?? []
+            losses += result.losses
         }
-        return Evaluation(
-            logits: logits, loss: data.targets == .none ? nil : sum * Double(scale),
-            targets: data.targets, task: task)
+        guard ranks.size > 1 else { return isStopped ? nil : (logits, losses) }
+        var packet = Packet()
+        packet.add(isStopped ? 1 : 0)
+        packet.add(logits)
+        packet.add(losses)
+        var all: (logits: [Float], losses: [Float]) = ([], [])
+        for bytes in try ranks.gather(packet.bytes) {
+            var part = Packet(bytes)
+            if try part.number() != 0 { isStopped = true }
+            all.logits += try part.floats()
+            all.losses += try part.floats()
+        }
+        return isStopped ? nil : all
     }
 }

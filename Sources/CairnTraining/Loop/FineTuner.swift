@@ -105,6 +105,11 @@ public final class FineTuner {
     /// What these gave in the present state; nil when that is not known.
     private var receipt: [[Float]]?
     private let classWeights: [Float]?
+    /// The processes that train this model together.
+    public let ranks: Ranks
+    private let chain: GradientChain?
+    /// A save that another rank was asked for.
+    private var wantsSave = false
     let program: Program
     /// What of the model does not train, where its results are to be used again.
     package let prefix: PrefixReuse?
@@ -118,11 +123,17 @@ public final class FineTuner {
 
     /// Prepares a run; nothing is trained yet. With `reusesPrefix` the part of the model that does
     /// not train is a program of its own, so that its results can be kept.
+    ///
+    /// - Throws: `RanksError.tooMany` when there are more ranks than groups; `KernelError`.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, train: DataSet, validation: DataSet,
         settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run",
-        reusesPrefix: Bool = false
+        reusesPrefix: Bool = false, ranks: Ranks = .one
     ) throws {
+        guard ranks.size <= settings.groups else {
+            throw RanksError.tooMany(ranks: ranks.size, groups: settings.groups)
+        }
+        self.ranks = ranks
         self.model = model
         self.task = task
         self.pooling = pooling
@@ -144,6 +155,13 @@ public final class FineTuner {
             graph, outputs: task == .causal ? [] : [logits],
             loss: (task.loss(classWeights: classWeights), logits),
             differentiates: true, parameters: model.parameters, precision: settings.precision)
+        if let transport = ranks.transport {
+            try program.separateGroups((settings.groups + ranks.size - 1) / ranks.size)
+            chain = try GradientChain(
+                transport, program.groupGradients!, context: model.parameters.context)
+        } else {
+            chain = nil
+        }
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
             precision: settings.precision, tokenBudget: settings.tokenBudget, prefix: prefix)
@@ -234,7 +252,9 @@ public final class FineTuner {
     /// At the end of an epoch, the checkpoints that belong there and are not there yet: all of
     /// them, or after a resume those that the stop came before.
     private func saveWhatIsDue(_ controls: RunControls) throws {
-        guard state.stepInEpoch == 0, let epoch = state.epochs.last?.epoch else { return }
+        guard ranks.isFirst, state.stepInEpoch == 0, let epoch = state.epochs.last?.epoch else {
+            return
+        }
         if state.best?.epoch == epoch, !controls.hasSaved("best", state.step) {
             try completeReceipt()
             try save("best", "\(settings.monitor.rawValue) improved", controls)
@@ -255,6 +275,7 @@ public final class FineTuner {
     }
 
     private func save(_ name: String, _ reason: String, _ controls: RunControls) throws {
+        guard ranks.isFirst else { return }
         let start = clock.now
         try controls.save(name, reason) {
             RunSnapshot(model, optimizer: optimizer, state: state, receipt: receipt)
@@ -283,15 +304,19 @@ public final class FineTuner {
         while state.stepInEpoch < plan.stepCount {
             let step = StepRows(
                 rows: plan[state.stepInEpoch].rows, lengths: lengths,
-                tokenBudget: tokenBudget, groups: settings.groups)
+                tokenBudget: tokenBudget, groups: settings.groups, rank: ranks.rank,
+                ranks: ranks.size)
             guard let done = try runStep(step, controls) else { return nil }
             try record(done, step, controls)
             try saveAfterStep(controls)
         }
         let start = clock.now
+        try ranks.requireSame(
+            StateFingerprint.of(optimizer), what: "state after step \(state.step)")
         guard
             let evaluation = try evaluator.evaluate(
-                validation, shouldStop: { controls.stop() != nil }), let loss = evaluation.loss
+                validation, ranks: ranks, shouldStop: { controls.stop() != nil }),
+            let loss = evaluation.loss
         else { return nil }
         let values = Receipt.values(evaluation)
         receipt = receiptRows.map { values[$0] }
@@ -317,19 +342,28 @@ public final class FineTuner {
         let scale = train.lossScale(rows: step.rows, classWeights: classWeights)
         var totals = StepTotals(weight: 1 / Double(scale))
         program.zeroGradients()
+        var isStopped = false
         for range in step.microBatches {
-            if controls.stop() != nil { return nil }
+            if controls.stop() != nil {
+                isStopped = true
+                break
+            }
             var batch = train.batch(
                 step, range, pooling: pooling, number: state.step, lossScale: scale)
             try prefix?.fill(&batch, with: step.rows[range], of: train)
             let result = try program.run(batch)
             totals.add(result, batch, labels: task.labels.count)
         }
-        totals.loss *= Double(scale)
+        wantsSave = ranks.size > 1 && controls.wantsSave()
+        guard
+            var totals = try totals.joined(ranks, isStopped: isStopped, wantsSave: &wantsSave)
+        else { return nil }
+        totals.loss = totals.lossSum * Double(scale)
         guard totals.loss.isFinite else {
             throw TrainingError.nonFinite(
                 what: "training loss", step: state.step + 1, epoch: state.epoch)
         }
+        try chain?.run(groups: step.ownGroups.count)
         totals.learningRate = schedule.learningRate(at: state.step)
         totals.norm = try optimizer.update(
             gradientsOf: program, learningRate: totals.learningRate, clip: settings.clip)
@@ -371,8 +405,9 @@ public final class FineTuner {
     }
 
     private func saveAfterStep(_ controls: RunControls) throws {
+        guard ranks.isFirst else { return }
         let name = "step-\(state.step)"
-        if controls.wantsSave() {
+        if ranks.size > 1 ? wantsSave : controls.wantsSave() {
             try save(name, "asked for", controls)
         } else if let steps = policy.steps, state.step % steps == 0 {
             try save(name, "\(state.step) steps taken", controls)

@@ -5,7 +5,9 @@ import CairnGraph
 
 /// What one optimizer step saw.
 struct StepTotals {
-    /// The sum of the rows' losses, then their mean.
+    /// The losses of the rows, in their order.
+    private(set) var losses: [Float] = []
+    /// Their mean, once all of them are there.
     var loss = 0.0
     /// What the mean divides by.
     let weight: Double
@@ -19,7 +21,7 @@ struct StepTotals {
     init(weight: Double) { self.weight = weight }
 
     mutating func add(_ result: Program.Result, _ batch: Batch, labels: Int) {
-        loss = result.losses.reduce(loss) { $0 + Double($1) }
+        losses += result.losses
         tokens += batch.ids.count
         if result.outputs.isEmpty { return }
         let logits = result.outputs[0]
@@ -33,6 +35,36 @@ struct StepTotals {
             right += zip(logits, batch.valueTargets).count { ($0 > 0) == ($1 > 0.5) }
             judged += batch.valueTargets.count
         }
+    }
+}
+
+extension StepTotals {
+    /// The sum of the rows' losses.
+    var lossSum: Double { losses.reduce(0) { $0 + Double($1) } }
+
+    /// What all ranks saw, their rows in order; nil when one of them was asked to stop. `wantsSave` is
+    /// true when one was asked to save.
+    func joined(
+        _ ranks: Ranks, isStopped: Bool, wantsSave: inout Bool
+    ) throws -> StepTotals? {
+        guard ranks.size > 1 else { return isStopped ? nil : self }
+        var packet = Packet()
+        for number in [isStopped ? 1 : 0, wantsSave ? 1 : 0, right, judged, tokens] {
+            packet.add(number)
+        }
+        packet.add(losses)
+        var all = StepTotals(weight: weight)
+        var stops = false
+        for bytes in try ranks.gather(packet.bytes) {
+            var part = Packet(bytes)
+            if try part.number() != 0 { stops = true }
+            if try part.number() != 0 { wantsSave = true }
+            all.right += try part.number()
+            all.judged += try part.number()
+            all.tokens += try part.number()
+            all.losses += try part.floats()
+        }
+        return stops ? nil : all
     }
 }
 

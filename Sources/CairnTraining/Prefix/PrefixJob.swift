@@ -41,6 +41,9 @@ extension FineTuneJob {
 
     /// Decides whether to keep the prefix, and says why.
     func decidePrefix() throws -> (keeps: Bool, note: String?) {
+        if options.prefix == .keep, tuner.ranks.size > 1 {
+            return (false, "with several ranks a frozen prefix is computed in every epoch")
+        }
         guard wantsPrefix, let reuse = tuner.prefix else { return (false, nil) }
         let share = "\(Int((100 * reuse.share).rounded())) % of the forward pass"
         let bytes = PrefixStore.byteCount(prefixRows(reuse))

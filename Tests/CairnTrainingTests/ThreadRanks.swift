@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Ranks as threads of one process, with messages that are copied from one to another.
+
+import CairnEngine
+import CairnTraining
+import Foundation
+
+/// The letters between ranks that are threads.
+final class PostOffice: @unchecked Sendable {
+    // Unchecked: everything is behind the condition.
+    private let condition = NSCondition()
+    private var boxes: [[Int]: [[UInt8]]] = [:]
+    private var isClosed = false
+    /// Bytes that each rank sent.
+    private var sent: [Int: Int] = [:]
+    let size: Int
+
+    init(_ size: Int) { self.size = size }
+
+    func put(_ bytes: [UInt8], from sender: Int, to rank: Int) {
+        condition.withLock {
+            boxes[[sender, rank], default: []].append(bytes)
+            sent[sender, default: 0] += bytes.count
+            condition.broadcast()
+        }
+    }
+
+    func take(from sender: Int, at rank: Int) throws -> [UInt8] {
+        try condition.withLock {
+            while boxes[[sender, rank], default: []].isEmpty {
+                if isClosed { throw TransportError.notBuiltIn }
+                condition.wait()
+            }
+            return boxes[[sender, rank]]!.removeFirst()
+        }
+    }
+
+    /// Wakes everyone who waits for what will not come.
+    func close() {
+        condition.withLock {
+            isClosed = true
+            condition.broadcast()
+        }
+    }
+
+    func sentBytes(_ rank: Int) -> Int { condition.withLock { sent[rank] ?? 0 } }
+
+    /// Runs a body on as many threads as there are ranks; what each gave, or its error.
+    func run<Value: Sendable>(
+        _ body: @escaping @Sendable (Ranks) throws -> Value
+    ) -> [Result<Value, any Error>] {
+        let results = Results<Value>()
+        let threads = (0..<size).map { rank in
+            let thread = Thread {
+                let result = Result { try body(Ranks(ThreadTransport(self, rank: rank))) }
+                if case .failure = result { self.close() }
+                results.put(result, rank)
+            }
+            thread.stackSize = 8 << 20
+            return thread
+        }
+        for thread in threads { thread.start() }
+        return results.all(size)
+    }
+}
+
+private final class Results<Value: Sendable>: @unchecked Sendable {
+    // Unchecked: the results are behind the condition.
+    private let condition = NSCondition()
+    private var results: [Int: Result<Value, any Error>] = [:]
+
+    func put(_ result: Result<Value, any Error>, _ rank: Int) {
+        condition.withLock {
+            results[rank] = result
+            condition.broadcast()
+        }
+    }
+
+    func all(_ count: Int) -> [Result<Value, any Error>] {
+        condition.withLock {
+            while results.count < count { condition.wait() }
+            return (0..<count).map { results[$0]! }
+        }
+    }
+}
+
+/// One of the threads. A message leaves at once, but the sender may not know before it asks.
+final class ThreadTransport: Transport {
+    let rank: Int
+    let name = "threads"
+    private let office: PostOffice
+    private var open: Set<UInt64> = []
+    private var count: UInt64 = 0
+
+    var size: Int { office.size }
+
+    init(_ office: PostOffice, rank: Int) {
+        self.office = office
+        self.rank = rank
+    }
+
+    func start(_ bytes: UnsafeRawBufferPointer, to other: Int) -> UInt64 {
+        office.put(Array(bytes), from: rank, to: other)
+        count += 1
+        open.insert(count)
+        return count
+    }
+
+    func finish(_ message: UInt64) {
+        precondition(open.remove(message) != nil, "message \(message) was finished before")
+    }
+
+    func receive(into bytes: UnsafeMutableRawBufferPointer, from other: Int) throws {
+        let letter = try office.take(from: other, at: rank)
+        precondition(letter.count == bytes.count, "\(bytes.count) bytes asked for \(letter.count)")
+        bytes.copyBytes(from: letter)
+    }
+
+    func close() { precondition(open.isEmpty, "\(open.count) messages were never finished") }
+
+    func abandon() { office.close() }
+}
