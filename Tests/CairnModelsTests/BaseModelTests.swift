@@ -148,8 +148,9 @@ import Testing
 
         #expect(
             sentence(files.directory.path) { try files.open(head: .languageModel) }
-                == "DIR/config.json: 'model_type' is an encoder, which Cairn does not compute; "
-                + "supported: a decoder, for a causal language model")
+                == "DIR/config.json: 'model_type' is bert, an encoder: each of its tokens sees those "
+                + "behind it, so it predicts no next token; give --task causal a decoder (qwen2, "
+                + "qwen3, llama, mistral), or use this model with --task classify")
     }
 
     @Test func `a random start needs a directory without weights, and asks the seed`() throws {

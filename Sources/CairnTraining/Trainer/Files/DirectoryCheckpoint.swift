@@ -55,7 +55,7 @@ enum DirectoryCheckpoint {
         let reader = try DocumentReader(try JSONValue.parse(contentsOf: file), file: file.path)
         let schema = try reader.count("schema")
         guard schema == Self.schema else {
-            throw reader.failure("schema", "\(Self.schema)")
+            throw reader.failure("schema", "\(Self.schema)", found: "\(schema)")
         }
         return ModelFileContent(
             tensors: try SafetensorsFile(contentsOf: url.appendingPathComponent(weights)).tensors,

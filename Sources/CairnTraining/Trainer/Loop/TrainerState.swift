@@ -125,7 +125,7 @@ extension TrainerState {
         let reader = try DocumentReader(json, file: file, place: Self.key + ".")
         let schema = try reader.count("schema")
         guard schema == Self.schema else {
-            throw reader.failure("schema", "\(Self.schema)")
+            throw reader.failure("schema", "\(Self.schema)", found: "\(schema)")
         }
         let place = try reader.reader("position")
         let watch = try reader.reader("monitor")

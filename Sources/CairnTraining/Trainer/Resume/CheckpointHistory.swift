@@ -57,7 +57,7 @@ struct CheckpointHistory {
         let reader = try DocumentReader(json, file: file.path)
         let schema = try reader.count("schema")
         guard schema == Self.schema else {
-            throw reader.failure("schema", "\(Self.schema)")
+            throw reader.failure("schema", "\(Self.schema)", found: "\(schema)")
         }
         records = try reader.readers("checkpoints").map { entry in
             try CheckpointRecord(entry, in: directory)
