@@ -128,6 +128,10 @@ static void check_sizes(void) {
                        near(kernels->kc * random_below(4)), near(random_below(2) * kernels->kc), 3);
         check_size(near(kernels->mr * kernels->row_tiles), near(kernels->nr), 37, 3, 3);
         check_size(near(96), near(kernels->nr * kernels->column_tiles), near(kernels->kc), 8, 3);
+        // Layers with LoRA: whole tiles, even cuts between columns, a second product of few words.
+        for (size_t j = 0; j < 8; j++)
+            check_size(near(3 * kernels->mr), kernels->nr * 12, 64 << random_below(2), 16,
+                       MAX_THREADS);
     }
     check_size(0, 5, 5, 5, 2);
     check_size(5, 0, 5, 5, 2);
