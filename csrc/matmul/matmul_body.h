@@ -141,8 +141,10 @@ static bool can_pack_in_tile(const cairn_matmul_plan *plan, const cairn_matmul_b
     const bool is_whole = rows == MR && t->j + NR <= plan->n && t->a_step == 1 &&
                           block->begin + block->count <= part->k && block->run_count == 1 &&
                           words_of(plan, block) % CHUNK == 0 && !plan->order;
-    if (plan->rounds) return HAS_PAIRS && is_whole && part->b.dtype != CAIRN_DTYPE_F16;
-    return is_whole && part->b.dtype == CAIRN_DTYPE_F32;
+    const bool is_wide = part->b.dtype == CAIRN_DTYPE_F32;
+    if (plan->rounds)
+        return HAS_PAIRS && is_whole && (is_wide || part->b.dtype == CAIRN_DTYPE_BF16);
+    return is_whole && is_wide;
 }
 
 #include "matmul/matmul_ahead.h"

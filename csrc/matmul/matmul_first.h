@@ -4,7 +4,7 @@
 /// Packing is loads, shuffles and stores, multiplying is arithmetic: done in turns of four words,
 /// one hides behind the other, and a panel that only few row tiles read costs little to pack.
 
-/// How the panel's part of B is stored. What is fp16 is packed beforehand.
+/// How the panel's part of B is stored. What is fp16 or in codes is packed beforehand.
 typedef enum source_kind {
     SOURCE_ROWS,          ///< Rows of fp32 across k.
     SOURCE_LINES,         ///< Columns whose words lie along k: fp32, or bf16 in pairs.
