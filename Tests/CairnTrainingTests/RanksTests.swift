@@ -229,7 +229,7 @@ import Testing
             let chain = try GradientChain(transport, gradients, context: context, chunk: chunk)
             // Room for more groups than there are: what is in it must not count. Twice, as steps do.
             for _ in 0..<2 { try chain.run(groups: parts[ranks.rank]) }
-            try transport.close()
+            transport.close()
             return context.read(gradients.total)
         }.map { try $0.get() }
 
