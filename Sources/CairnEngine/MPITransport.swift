@@ -29,7 +29,6 @@ package enum MPI {
     private final class MPITransport: Transport {
         let rank: Int
         let size: Int
-        let name = "MPI"
 
         init() throws {
             var (rank, size) = (Int32(0), Int32(1))

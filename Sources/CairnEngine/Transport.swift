@@ -10,8 +10,6 @@ package protocol Transport: AnyObject {
     var rank: Int { get }
     /// How many there are.
     var size: Int { get }
-    /// What carries the messages, for people.
-    var name: String { get }
 
     /// Starts to send bytes that stay as they are until `finish` was called with the result.
     func start(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws -> UInt64

@@ -5,11 +5,13 @@ import CairnEngine
 import CairnTraining
 import Foundation
 
-/// The letters between ranks that are threads.
+/// The letters between ranks that are threads. A sender may change a letter only when it was taken, as
+/// with large messages of MPI: ranks that would wait for each other there do so here.
 final class PostOffice: @unchecked Sendable {
     // Unchecked: everything is behind the condition.
     private let condition = NSCondition()
     private var boxes: [[Int]: [[UInt8]]] = [:]
+    private var taken: [[Int]: Int] = [:]
     private var isClosed = false
     /// Bytes that each rank sent.
     private var sent: [Int: Int] = [:]
@@ -31,7 +33,19 @@ final class PostOffice: @unchecked Sendable {
                 if isClosed { throw TransportError.notBuiltIn }
                 condition.wait()
             }
+            taken[[sender, rank], default: 0] += 1
+            condition.broadcast()
             return boxes[[sender, rank]]!.removeFirst()
+        }
+    }
+
+    /// Waits until a rank has taken so many letters of another.
+    func waitUntilTaken(_ count: Int, from sender: Int, at rank: Int) throws {
+        try condition.withLock {
+            while taken[[sender, rank], default: 0] < count {
+                if isClosed { throw TransportError.notBuiltIn }
+                condition.wait()
+            }
         }
     }
 
@@ -53,7 +67,8 @@ final class PostOffice: @unchecked Sendable {
         let threads = (0..<size).map { rank in
             let thread = Thread {
                 let result = Result { try body(Ranks(ThreadTransport(self, rank: rank))) }
-                if case .failure = result { self.close() }
+                // What all ranks know of, each finds out by a message that is still on its way.
+                if case .failure(let error) = result, !(error is RanksError) { self.close() }
                 results.put(result, rank)
             }
             thread.stackSize = 8 << 20
@@ -84,12 +99,12 @@ private final class Results<Value: Sendable>: @unchecked Sendable {
     }
 }
 
-/// One of the threads. A message leaves at once, but the sender may not know before it asks.
+/// One of the threads.
 final class ThreadTransport: Transport {
     let rank: Int
-    let name = "threads"
     private let office: PostOffice
-    private var open: Set<UInt64> = []
+    private var open: [UInt64: (rank: Int, number: Int)] = [:]
+    private var counts: [Int: Int] = [:]
     private var count: UInt64 = 0
 
     var size: Int { office.size }
@@ -102,12 +117,16 @@ final class ThreadTransport: Transport {
     func start(_ bytes: UnsafeRawBufferPointer, to other: Int) -> UInt64 {
         office.put(Array(bytes), from: rank, to: other)
         count += 1
-        open.insert(count)
+        counts[other, default: 0] += 1
+        open[count] = (other, counts[other]!)
         return count
     }
 
-    func finish(_ message: UInt64) {
-        precondition(open.remove(message) != nil, "message \(message) was finished before")
+    func finish(_ message: UInt64) throws {
+        guard let (other, number) = open.removeValue(forKey: message) else {
+            preconditionFailure("message \(message) was finished before")
+        }
+        try office.waitUntilTaken(number, from: rank, at: other)
     }
 
     func receive(into bytes: UnsafeMutableRawBufferPointer, from other: Int) throws {

@@ -41,6 +41,10 @@ package final class GradientChain {
         downward = Outbox(transport, to: transport.rank - 1, elements: chunk)
     }
 
+    /// Chunks that a rank is ahead of those that could be back, so that a late one does not stop the
+    /// way up. More than half of `Outbox.depth` could let two ranks wait for each other.
+    private static let slack = 2
+
     /// Elements of a chunk: so few that the way through the ranks is short beside the whole, but
     /// enough that a message costs more in bytes than in latency: 16 KB to 256 KB.
     package static func chunk(_ count: Int, ranks: Int) -> Int {
@@ -55,7 +59,7 @@ package final class GradientChain {
         let chunks = (count + chunk - 1) / chunk
         let (rank, last) = (transport.rank, transport.size - 1)
         // A chunk needs so many steps to the last rank and back.
-        let lag = 2 * (last - rank)
+        let lag = rank == last ? 0 : 2 * (last - rank) + Self.slack
         for step in 0..<chunks + lag {
             if step < chunks {
                 let range = step * chunk..<min((step + 1) * chunk, count)
