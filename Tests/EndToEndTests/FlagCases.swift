@@ -141,6 +141,7 @@ extension FlagCase {
             setting("--weight-decay", "0.1", "weight_decay"), setting("--clip", "0.5", "clip"),
             setting("--class-weights", "balanced", "class_weights"),
             setting("--precision", "fp32", "precision"), setting("--seed", "7", "seed"),
+            setting("--groups", "1", "groups"),
             setting("--monitor", "val-accuracy", "monitor"),
             setting("--min-delta", "1", "min_delta"), setting("--patience", "3", "patience"),
         ]
@@ -226,6 +227,7 @@ extension FlagCase {
             FlagCase(base, "--warmup", "0.5", look: .digest),
             FlagCase(base, "--weight-decay", "0.1", look: .digest),
             FlagCase(base, "--clip", "0.001", look: .digest),
+            FlagCase(base, "--groups", "1", look: .digest),
             FlagCase(base, "--batch-size", "8", look: .digest),
             FlagCase(base, "--class-weights", "balanced", look: .digest),
             FlagCase(base, "--precision", "fp32", look: .digest),

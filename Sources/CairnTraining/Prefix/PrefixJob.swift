@@ -81,7 +81,8 @@ extension FineTuneJob {
             [
                 "prefix 1", "numerics \(CairnVersion.numerics)", options.device.engine,
                 tuner.settings.precision.rawValue, "\(tuner.pooling)",
-                "base \(inputs["base"] ?? "")", "tokenizer \(inputs["tokenizer"] ?? "")",
+                "base \(inputs["base"] ?? "")", "codes \(inputs["coded-base"] ?? "")",
+                "tokenizer \(inputs["tokenizer"] ?? "")",
             ]
             + [tuner.train, tuner.validation].map { $0.digest(of: Array(0..<$0.count)) }
             + [reuse.prefix.text]

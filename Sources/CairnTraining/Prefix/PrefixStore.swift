@@ -4,14 +4,6 @@
 import CairnFormats
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// Where a frozen prefix's results are kept while a run goes.
 ///
 ///     0      "CAIRNPFX", then the key: SHA-256 of everything that the numbers depend on
@@ -30,7 +22,7 @@ package final class PrefixStore {
 
     /// Where it lies.
     package let url: URL
-    private let file: Int32
+    private let file: ScratchFile
     private let key: [UInt8]
     /// Place and count of the numbers of every row that may come.
     private let places: [PrefixRow: (index: Int, offset: Int, count: Int)]
@@ -63,26 +55,22 @@ package final class PrefixStore {
         self.url = url
         self.key = key
         digests = [[UInt8]?](repeating: nil, count: places.count)
-        file = open(url.path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else { throw Self.failure("open", url) }
+        file = try ScratchFile(url.path)
         if let found = known() {
             digests = found
         } else {
-            var status = stat()
-            if fstat(file, &status) == 0, status.st_size > 0 {
+            if file.byteCount > 0 {
                 notes.append(
                     "\(url.path) is of other rows or another model, or damaged: begun anew")
             }
-            guard ftruncate(file, 0) == 0 else { throw Self.failure("write", url) }
+            try file.clear()
         }
     }
-
-    deinit { close(file) }
 
     /// The table of a file that is whole and under the same key.
     private func known() -> [[UInt8]?]? {
         let count = Self.headerCount + digests.count * Self.digestCount
-        guard let bytes = readBytes(count, at: 0), bytes.starts(with: Self.magic + key) else {
+        guard let bytes = file.read(count, at: 0), bytes.starts(with: Self.magic + key) else {
             return nil
         }
         let table = Array(bytes[Self.headerCount...])
@@ -103,7 +91,7 @@ package final class PrefixStore {
     /// The numbers of a row; nil when they are not there or not as they were written.
     func read(_ row: PrefixRow) -> [Float]? {
         guard let place = places[row], let digest = digests[place.index] else { return nil }
-        guard let bytes = readBytes(4 * place.count, at: place.offset),
+        guard let bytes = file.read(4 * place.count, at: place.offset),
             Self.digest(bytes) == digest
         else {
             digests[place.index] = nil
@@ -126,59 +114,28 @@ package final class PrefixStore {
         precondition(numbers.count == place.count, "\(numbers.count) numbers for \(place.count)")
         let words = numbers.map { $0.bitPattern.littleEndian }
         let bytes = words.withUnsafeBytes { Array($0) }
-        guard writeBytes(bytes, at: place.offset) else { return }
-        digests[place.index] = Self.digest(bytes)
+        do {
+            try file.write(bytes, at: place.offset)
+            digests[place.index] = Self.digest(bytes)
+        } catch {
+            isFull = true
+            notes.append("\(error); what is missing there is computed in every epoch")
+        }
     }
 
     /// Writes the table, so that another process finds what is here.
     func seal() {
         let table = digests.flatMap { $0 ?? [UInt8](repeating: 0, count: Self.digestCount) }
-        // The rows first: a table never speaks of what is not on the medium.
-        guard fsync(file) == 0, writeBytes(Self.magic + key + Self.digest(table) + table, at: 0)
-        else { return }
-        fsync(file)
+        do {
+            // The rows first: a table never speaks of what is not on the medium.
+            try file.synchronize()
+            try file.write(Self.magic + key + Self.digest(table) + table, at: 0)
+            try file.synchronize()
+        } catch {
+            notes.append("\(error); \(url.path) is begun anew by the next run")
+        }
     }
 
     /// Removes the file.
-    func remove() { unlink(url.path) }
-
-    // MARK: Bytes
-
-    private static func failure(_ operation: String, _ url: URL) -> FormatError {
-        .system(operation: operation, path: url.path, reason: String(cString: strerror(errno)))
-    }
-
-    private func readBytes(_ count: Int, at offset: Int) -> [UInt8]? {
-        var done = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            while done < count {
-                let read = pread(
-                    file, buffer.baseAddress! + done, count - done, off_t(offset + done))
-                if read < 0, errno == EINTR { continue }
-                if read <= 0 { break }
-                done += read
-            }
-            initialized = done
-        }
-        return done == count ? bytes : nil
-    }
-
-    private func writeBytes(_ bytes: [UInt8], at offset: Int) -> Bool {
-        var done = 0
-        while done < bytes.count {
-            let written = bytes.withUnsafeBytes {
-                pwrite(file, $0.baseAddress! + done, $0.count - done, off_t(offset + done))
-            }
-            if written < 0, errno == EINTR { continue }
-            guard written > 0 else {
-                isFull = true
-                notes.append(
-                    "\(url.path): \(String(cString: strerror(errno))); what is missing there is "
-                        + "computed in every epoch")
-                return false
-            }
-            done += written
-        }
-        return true
-    }
+    func remove() { file.remove() }
 }
