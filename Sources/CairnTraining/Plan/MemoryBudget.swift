@@ -79,6 +79,10 @@ package struct MemoryPlanner {
     /// (6 MiB), memory in whole huge pages (2 MiB), batches, results, files being written. On runs
     /// of 22 million to 0.5 billion parameters all of it was 10 to 15 MB.
     private static let margin = 20_000_000
+    /// By so much, and a hundredth, the next process may be larger than this one: how many pages of
+    /// mapped files count depends on what the system has of them. Among 190 starts of two models
+    /// it was 1 MB at most.
+    private static let difference = 4_000_000
     /// Packing the weights anew and starting the operations costs a micro-batch as much as so many
     /// tokens: by processor time, from 64 to 600 tokens on a model of 0.5 billion parameters.
     private static let tokensPerMicroBatch = 40.0
@@ -162,8 +166,8 @@ package struct MemoryPlanner {
             )
         }
         guard let best else {
-            // The next process may be a little larger than this one.
-            throw TrainingError.memoryTooSmall(limit: limit, needed: smallest + smallest / 100)
+            throw TrainingError.memoryTooSmall(
+                limit: limit, needed: smallest + smallest / 100 + Self.difference)
         }
         return best.budget
     }
