@@ -4,7 +4,7 @@
 usage: peer_files.py THREADS   (started by cairn-bench files --peer PYTHON)
 
 Reads a JSON object per line and answers with one: "prepare" makes the tensors or the file of a row
-and names the peer; "sample" times one write or read of it.
+and names the peer; "sample" times one write or read of it; what was written is then removed.
 """
 import json
 import os
@@ -47,33 +47,32 @@ def prepared(request):
             with np.load(path) as file:
                 return {key: file[key] for key in file.files}
 
+    def remove():
+        os.remove(path)
+        os.sync()
+
+    write()
     if work.endswith("write"):
-
-        def run():
-            if os.path.exists(path):
-                os.remove(path)
-            write()
-
-    else:
-        write()
-        run = read
-    run()
-    return name, run
+        remove()
+        return name, write, remove
+    read()
+    return name, read, lambda: None
 
 
 def main():
     version = f"safetensors {safetensors.__version__}, numpy {np.__version__}"
     print(json.dumps({"version": version}), flush=True)
-    run = None
+    run = clear = None
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "prepare":
-            name, run = prepared(request)
+            name, run, clear = prepared(request)
             answer = {"peer": name}
         else:
             start = time.perf_counter()
             run()
             answer = {"seconds": time.perf_counter() - start}
+            clear()
         print(json.dumps(answer), flush=True)
 
 

@@ -8,7 +8,9 @@ import Foundation
 /// Checks that every file reads back with its bits, then times it in turns with the peer.
 ///
 /// Files go to the system's temporary folder and stay in the page cache, the peer's as ours: the
-/// rates are those of the code, and only the commits wait for the medium.
+/// rates are those of the code, and only the commits wait for the medium. A file is removed, untimed,
+/// as soon as its writing is timed: written back, or its memory given to a host meanwhile, it would
+/// let the next sample pay.
 struct FilesBench {
     private let options: BenchOptions
     private let report: Report
@@ -39,6 +41,7 @@ struct FilesBench {
                 try check(work, subject)
                 checked += 1
                 if !options.isQuick { try time(work, subject, peer) }
+                try subject.removeFile(of: work)
             }
         }
         for synchronizes in [true, false] {
@@ -59,7 +62,11 @@ struct FilesBench {
     }
 
     private func time(_ work: FilesCase.Work, _ subject: FilesCase, _ peer: Peer?) throws {
-        let repeats = try Samples.repeats { try subject.run(work) }
+        if work.writes { try subject.removeFile(of: work) }
+        let repeats = try Samples.repeats {
+            try subject.run(work)
+            if work.writes { try subject.removeFile(of: work) }
+        }
         var rival: String?
         if let peer, work.hasPeer {
             rival = try peer.ask([
@@ -70,7 +77,12 @@ struct FilesBench {
         }
         var (own, theirs) = (Samples(), Samples())
         for _ in 0..<Samples.count {
-            own.add(try Samples.sample(repeats) { try subject.run(work) })
+            var seconds = 0.0
+            for _ in 0..<repeats {
+                seconds += try Samples.time { try subject.run(work) }
+                if work.writes { try subject.removeFile(of: work) }
+            }
+            own.add(seconds / Double(repeats))
             if rival != nil, let peer { theirs.add(try peer.sample()) }
         }
         let rate = { (seconds: Double) in Double(subject.byteCount) / seconds * 1e-9 }

@@ -16,6 +16,7 @@ struct FilesCase {
         case npzWrite = "npz write"
         case npzRead = "npz read"
 
+        var writes: Bool { [.safetensorsWrite, .npzWrite].contains(self) }
         var hasPeer: Bool { ![.sha256, .crc32, .fingerprint].contains(self) }
     }
 
@@ -46,6 +47,12 @@ struct FilesCase {
         return folder.appendingPathComponent("\(megabytes).\(isNPZ ? "npz" : "safetensors")")
     }
 
+    /// Removes the file that some work writes or reads, and waits until the medium is done with it.
+    func removeFile(of work: Work) throws {
+        try SystemFiles().removeFile(url(work).path)
+        sync()
+    }
+
     /// Does the work once; what it computes is kept from being optimized away.
     func run(_ work: Work) throws {
         switch work {
@@ -71,10 +78,8 @@ struct FilesCase {
     @inline(never) private static func keep<Value>(_ value: Value) {}
 
     private func write(_ work: Work, _ body: (inout FileSink) throws -> Void) throws {
-        let url = url(work)
-        let files = SystemFiles(synchronizes: false)
-        try files.removeFile(url.path)
-        var sink = try FileSink(path: url.path, files: files, hashes: false)
+        var sink = try FileSink(
+            path: url(work).path, files: SystemFiles(synchronizes: false), hashes: false)
         try body(&sink)
         try sink.finish()
     }
@@ -101,6 +106,7 @@ struct FilesCase {
             try run(work)
             return nil
         case .safetensorsRead, .npzRead:
+            try run(work == .npzRead ? .npzWrite : .safetensorsWrite)
             let found = try read(work)
             if Set(found.keys) != Set(tensors.keys) { return "names \(found.keys.sorted())" }
             for (name, tensor) in tensors {
