@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Host data with a type and a shape: owned, or borrowed from a memory-mapped file.
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// Bytes that live as long as something refers to them.
 ///
 /// `owner` keeps the memory alive: an allocation of this module, or a file mapping of another.
@@ -24,11 +30,26 @@ public final class TensorStorage: @unchecked Sendable {
     public init<Failure>(
         byteCount: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: 64)
-        bytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
+        bytes = UnsafeMutableRawBufferPointer(
+            start: Self.memory(of: byteCount), count: byteCount)
         isWritable = true
         owner = nil
         try fill(bytes)
+    }
+
+    /// From ten huge pages on, whole ones: the first touch of many small pages takes the system
+    /// longer than a copy takes.
+    private static func memory(of byteCount: Int) -> UnsafeMutableRawPointer {
+        let page = 2 << 20
+        guard byteCount >= 10 * page else {
+            return .allocate(byteCount: max(byteCount, 1), alignment: 64)
+        }
+        let size = (byteCount + page - 1) / page * page
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: page)
+        #if os(Linux)
+            _ = madvise(memory, size, MADV_HUGEPAGE)  // Refused, the pages are small ones.
+        #endif
+        return memory
     }
 
     /// Read-only bytes that stay valid while `owner` lives.
