@@ -28,7 +28,7 @@ import Testing
         try grouped.train(other, steps: 3)
 
         #expect(plain.numbers == grouped.numbers)
-        #expect(StateDigest.of(one, plain.parameters) == StateDigest.of(other, grouped.parameters))
+        #expect(StateDigest.of(one) == StateDigest.of(other))
     }
 
     @Test func `each parameter moves by the first group that selects it`() throws {
@@ -120,7 +120,7 @@ import Testing
         try second.train(resumed, steps: 4)
 
         #expect(
-            StateDigest.of(original, whole.parameters) == StateDigest.of(resumed, second.parameters)
+            StateDigest.of(original) == StateDigest.of(resumed)
         )
         #expect(resumed.step == 7)
     }
@@ -144,7 +144,7 @@ import Testing
         try second.train(resumed, steps: 4)
 
         #expect(
-            StateDigest.of(original, whole.parameters) == StateDigest.of(resumed, second.parameters)
+            StateDigest.of(original) == StateDigest.of(resumed)
         )
     }
 

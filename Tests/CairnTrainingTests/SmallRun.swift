@@ -46,5 +46,5 @@ struct SmallRun {
             })
     }
 
-    func digest(_ optimizer: Optimizer) -> String { StateDigest.of(optimizer, parameters) }
+    func digest(_ optimizer: Optimizer) -> String { StateDigest.of(optimizer) }
 }

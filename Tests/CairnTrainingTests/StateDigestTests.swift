@@ -41,7 +41,7 @@ import Testing
             }
         }
 
-        var digest: String { StateDigest.of(optimizer, parameters) }
+        var digest: String { StateDigest.of(optimizer) }
     }
 
     @Test func `equal runs have equal digests of 64 hexadecimal digits`() throws {

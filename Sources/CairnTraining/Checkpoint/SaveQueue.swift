@@ -36,14 +36,29 @@ package final class SaveQueue: @unchecked Sendable {
     package func start(
         _ name: String, reason: String, _ body: @escaping @Sendable () throws -> SaveResult
     ) {
+        let save = Save(body)
         queue.async(group: group) { [self] in
             let outcome: SaveOutcome
             do {
-                outcome = .saved(name: name, reason: reason, try body())
+                outcome = .saved(name: name, reason: reason, try save.run())
             } catch {
                 outcome = .failed(name: name, reason: "\(error)")
             }
             lock.withLock { outcomes.append(outcome) }
+        }
+    }
+
+    /// A save that lets go of what it holds, a copy of the state, before it counts as over: the
+    /// queue would do so at some time after.
+    private final class Save: @unchecked Sendable {
+        // Unchecked: made on one thread, and run once on another.
+        private var body: (() throws -> SaveResult)?
+
+        init(_ body: @escaping () throws -> SaveResult) { self.body = body }
+
+        func run() throws -> SaveResult {
+            defer { body = nil }
+            return try body!()
         }
     }
 

@@ -231,7 +231,7 @@ public final class FineTuneJob {
     private var identity: String {
         get throws {
             let inputs = (description.inputs?.values ?? [:]).sorted { $0.key < $1.key }
-            let state = StateDigest.of(tuner.optimizer, tuner.model.parameters)
+            let state = StateDigest.of(tuner.optimizer)
             return try inputs.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
                 + ", settings \(SHA256.hex(of: JSONValue.object(options.settings.json()).serialized()))"
                 + ", step \(tuner.state.step), state \(state)"
@@ -340,10 +340,12 @@ public final class FineTuneJob {
         // In the place of the last parameters, and with the memory of training: a second model
         // beside the first one would be the largest thing that the run ever held.
         let model = tuner.model
-        let digest = StateDigest.of(tuner.optimizer, model.parameters)
+        let digest = StateDigest.of(tuner.optimizer)
+        var run = try ResumableRun(contentsOf: best)
+        run.dropSlots()
         let own = model.parameters.trainableNames.map { ($0, model.parameters.tensor($0)) }
         defer { for (name, tensor) in own { model.parameters.set(name, to: tensor) } }
-        try ResumableRun(contentsOf: best).apply(to: model.parameters, nil)
+        try run.apply(to: model.parameters, nil)
         let evaluator = try Evaluator(
             model, task: task, pooling: pooling, precision: options.settings.precision,
             tokenBudget: tuner.tokenBudget)

@@ -215,7 +215,7 @@ public final class FineTuner {
             status: state.status, epochs: state.epochs, steps: state.step, best: state.best,
             timing: state.timing, recordingSeconds: recordingSeconds, rows: state.trainedRows,
             tokens: state.trainedTokens,
-            stateDigest: StateDigest.of(optimizer, model.parameters))
+            stateDigest: StateDigest.of(optimizer))
     }
 
     // MARK: Steps

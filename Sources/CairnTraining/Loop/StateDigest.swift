@@ -12,13 +12,13 @@ import Foundation
 /// name: the name, a zero byte, and the little-endian fp32 bits of the parameter and of its slots
 /// in order of their names; then the number of steps taken, as eight little-endian bytes.
 public enum StateDigest {
-    /// The digest of what is on the device.
-    public static func of(_ optimizer: Optimizer, _ parameters: Parameters) -> String {
-        let names = parameters.trainableNames
-        return of(
-            parameters: Dictionary(
-                uniqueKeysWithValues: names.map { ($0, parameters.tensor($0)) }),
-            optimizer: optimizer.state)
+    /// The digest of the optimizer's state and of the parameters that it moves, where they lie: a
+    /// save may hold a copy of them already.
+    public static func of(_ optimizer: Optimizer) -> String {
+        var hash = SHA256()
+        optimizer.withStateBytes(begin: { hash.update(Self.title($0)) }, { hash.update($0) })
+        hash.update(Self.counter(optimizer.step))
+        return hash.hex
     }
 
     /// The digest of a state on the host: what trains, by the model's own names, and its slots.
@@ -34,12 +34,17 @@ public enum StateDigest {
     ) -> SideDigest {
         var parts: [SideDigest.Part] = []
         for (name, tensor) in parameters.sorted(by: { $0.key < $1.key }) {
-            parts.append(.bytes(Array(name.utf8) + [0]))
+            parts.append(.bytes(title(name)))
             parts.append(.tensor(tensor))
             let slots = (optimizer.slots[name] ?? [:]).sorted { $0.key < $1.key }
             parts += slots.map { .tensor($0.value) }
         }
-        let step = withUnsafeBytes(of: optimizer.step.littleEndian, Array.init)
-        return SideDigest(parts + [.bytes(step)])
+        return SideDigest(parts + [.bytes(counter(optimizer.step))])
+    }
+
+    private static func title(_ name: String) -> [UInt8] { Array(name.utf8) + [0] }
+
+    private static func counter(_ step: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: step.littleEndian, Array.init)
     }
 }

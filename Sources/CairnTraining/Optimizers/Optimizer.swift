@@ -114,10 +114,15 @@ public final class Optimizer {
 
     /// Hands out the bytes of every parameter that trains and of its slots: names in order, slots in
     /// order of their names.
-    func withStateBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
+    ///
+    /// - Parameter begin: is given each name before its bytes.
+    func withStateBytes(
+        begin: (_ name: String) -> Void = { _ in }, _ body: (UnsafeRawBufferPointer) -> Void
+    ) {
         for name in parameters.trainableNames {
+            begin(name)
             parameters.entry(name).buffer.withHostBytes(body)
-            for (_, buffer) in slots[name]!.sorted(by: { $0.key < $1.key }) {
+            for (_, buffer) in (slots[name] ?? [:]).sorted(by: { $0.key < $1.key }) {
                 buffer.withHostBytes(body)
             }
         }

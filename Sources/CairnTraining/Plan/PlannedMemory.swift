@@ -24,8 +24,8 @@ public struct PlannedMemory: Sendable, Equatable {
     public internal(set) var validation = 0
     /// The copy of parameters and optimizer that a save writes.
     public internal(set) var savedCopy = 0
-    /// The best checkpoint's parameters and the larger activations, when it is judged on test rows
-    /// after the run.
+    /// The best checkpoint and the larger activations, when it is judged on test rows after the run:
+    /// all of it while it is checked, then its parameters beside a copy of the last ones.
     public internal(set) var test = 0
     /// The rest as measured: the program, the tokenizer, the rows, packed panels.
     public internal(set) var process = 0
@@ -62,7 +62,7 @@ public struct PlannedMemory: Sendable, Equatable {
         if let rows = job.test {
             // The copy of the last save is gone by then.
             test =
-                savedCopy - optimizer
+                max(savedCopy, 2 * (savedCopy - optimizer))
                 + max(evaluator.bytes(for: tuner.evaluationCapacity(rows)) - arena, 0)
         }
         peak = max(earlierPeak, steady, steady - savedCopy + test)

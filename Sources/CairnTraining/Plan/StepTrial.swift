@@ -7,9 +7,11 @@ import CairnText
 /// What a few steps and a little validation cost.
 ///
 /// The first step is slower than the others: it brings the weights into memory and allocates. So
-/// one step goes ahead of those that are timed, and what it took beyond them is paid once.
+/// one step goes ahead of those that are timed, and what it took beyond them is paid once. Of quick
+/// steps more are timed than of slow ones: rows differ, and so does the machine's mood.
 struct StepTrial {
-    static let timedSteps = 3
+    /// Steps that are timed, at least and at most, and the seconds that are enough between.
+    static let (leastSteps, mostSteps, enoughSeconds) = (3, 48, 6.0)
 
     /// Seconds per real token of a training step.
     private(set) var secondsPerToken = 0.0
@@ -52,13 +54,18 @@ struct StepTrial {
         var steps: [StepReport] = []
         /// Seconds in the prefix when each step was over.
         var prefix: [Double] = []
-        let wanted = 1 + Self.timedSteps
+        var seconds = 0.0
         let report = try tuner.run(
             RunControls(
-                stop: { steps.count >= wanted ? .deadline : nil },
+                stop: {
+                    let timed = steps.count - 1
+                    let isEnough = timed >= Self.leastSteps && seconds >= Self.enoughSeconds
+                    return isEnough || timed >= Self.mostSteps ? .deadline : nil
+                },
                 record: { LedgerPosition(lines: $0.step, bytes: 0, head: "") },
                 report: {
                     guard case .step(let step) = $0 else { return }
+                    if !steps.isEmpty { seconds += step.seconds }
                     steps.append(step)
                     prefix.append(tuner.prefix?.seconds ?? 0)
                 }))

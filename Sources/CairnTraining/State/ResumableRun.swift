@@ -18,7 +18,7 @@ public struct ResumableRun: Sendable {
     /// What was frozen, likewise.
     public let frozen: [String: Tensor]
     /// The optimizer's slots and counters.
-    public let optimizer: OptimizerState
+    public private(set) var optimizer: OptimizerState
 
     /// Reads a checkpoint directory; its tensors are mapped, and their digest is checked.
     public init(contentsOf directory: URL) throws {
@@ -56,6 +56,9 @@ public struct ResumableRun: Sendable {
                 path: source.path, expected: saved.stateDigest, found: digest)
         }
     }
+
+    /// Lets go of the optimizer's slots, and of the memory that checking them took.
+    mutating func dropSlots() { optimizer.slots = [:] }
 
     /// `SLOT/PARAMETER` into slots by parameter.
     static func slots(

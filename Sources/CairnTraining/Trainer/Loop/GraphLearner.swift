@@ -167,7 +167,7 @@ public final class GraphLearner: Learner {
         ]
     }
 
-    public var stateDigest: String { StateDigest.of(optimizer, model.parameters) }
+    public var stateDigest: String { StateDigest.of(optimizer) }
 
     // MARK: Files
 
