@@ -17,7 +17,9 @@ prepare_stacks
 driver=${2:-}
 if [ -z "$driver" ]; then
     build=(swift build -c release --package-path "$here" --scratch-path "$cache/hf-trainer")
-    "${build[@]}" | tail -n 1
+    log=$(mktemp)
+    "${build[@]}" >"$log" 2>&1 || { cat "$log" && exit 1; }
+    tail -n 1 "$log" && rm -f "$log"
     driver=$("${build[@]}" --show-bin-path)/hf-trainer-driver
 fi
 
