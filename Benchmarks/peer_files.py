@@ -4,7 +4,8 @@
 usage: peer_files.py THREADS   (started by cairn-bench files --peer PYTHON)
 
 Reads a JSON object per line and answers with one: "prepare" makes the tensors or the file of a row
-and names the peer; "sample" times one write or read of it; what was written is then removed.
+and names the peer; "sample" times one write or read of it. A write that is timed follows one that
+is not, so that it finds memory at hand; what was written is removed.
 """
 import json
 import os
@@ -47,28 +48,28 @@ def prepared(request):
             with np.load(path) as file:
                 return {key: file[key] for key in file.files}
 
-    def remove():
+    def prepare():
+        write()
         os.remove(path)
-        os.sync()
 
-    write()
     if work.endswith("write"):
-        remove()
-        return name, write, remove
+        return name, prepare, write, lambda: os.remove(path)
+    write()
     read()
-    return name, read, lambda: None
+    return name, lambda: None, read, lambda: None
 
 
 def main():
     version = f"safetensors {safetensors.__version__}, numpy {np.__version__}"
     print(json.dumps({"version": version}), flush=True)
-    run = clear = None
+    ready = run = clear = None
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "prepare":
-            name, run, clear = prepared(request)
+            name, ready, run, clear = prepared(request)
             answer = {"peer": name}
         else:
+            ready()
             start = time.perf_counter()
             run()
             answer = {"seconds": time.perf_counter() - start}

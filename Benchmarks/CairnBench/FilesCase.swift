@@ -47,11 +47,8 @@ struct FilesCase {
         return folder.appendingPathComponent("\(megabytes).\(isNPZ ? "npz" : "safetensors")")
     }
 
-    /// Removes the file that some work writes or reads, and waits until the medium is done with it.
-    func removeFile(of work: Work) throws {
-        try SystemFiles().removeFile(url(work).path)
-        sync()
-    }
+    /// Removes the file that some work writes or reads.
+    func removeFile(of work: Work) throws { try SystemFiles().removeFile(url(work).path) }
 
     /// Does the work once; what it computes is kept from being optimized away.
     func run(_ work: Work) throws {
