@@ -55,12 +55,16 @@ struct StepTrial {
         /// Seconds in the prefix when each step was over.
         var prefix: [Double] = []
         var seconds = 0.0
+        // Not into a second epoch, where a kept prefix is read and no longer computed.
+        let most = max(
+            Self.leastSteps,
+            min(Self.mostSteps, tuner.schedule.totalSteps / tuner.settings.epochs - 1))
         let report = try tuner.run(
             RunControls(
                 stop: {
                     let timed = steps.count - 1
                     let isEnough = timed >= Self.leastSteps && seconds >= Self.enoughSeconds
-                    return isEnough || timed >= Self.mostSteps ? .deadline : nil
+                    return isEnough || timed >= most ? .deadline : nil
                 },
                 record: { LedgerPosition(lines: $0.step, bytes: 0, head: "") },
                 report: {
