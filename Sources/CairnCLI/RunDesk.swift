@@ -11,6 +11,9 @@ enum RunFlags {
         Flag("--save-steps", "N", "save step-N every N optimizer steps"),
         Flag("--save-minutes", "M", "save step-N when M minutes have passed without a save"),
         Flag("--keep-last", "N", "keep the newest N epoch-N and step-N; without it all"),
+        Flag(
+            switch: "--journal",
+            "keep the gradients of every step until a checkpoint holds them: a kill loses no step"),
         Flag("--keep-best", "K", "keep the K best epoch-N besides; without it none for that"),
     ]
 
@@ -42,6 +45,7 @@ extension Arguments {
             try number("--save-minutes", "a positive number", { $0 > 0 }) ?? policy.minutes
         policy.keepLast = try integer("--keep-last", atLeast: 1) ?? policy.keepLast
         policy.keepBest = try integer("--keep-best", atLeast: 0) ?? policy.keepBest
+        policy.journal = policy.journal || has("--journal")
         return policy
     }
 }

@@ -220,6 +220,14 @@ extension Context {
         withBackend { $0.copy_out($1, target, array.base, 4 * host.count) }
     }
 
+    /// Hands out the bytes of device memory on the host: in place where it is the host's, else a copy.
+    package func withHostBytes<Result>(
+        of array: Floats, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        guard device == .cpu else { return try read(array).withUnsafeBytes(body) }
+        return try body(UnsafeRawBufferPointer(start: array.base, count: 4 * array.count))
+    }
+
     /// Sets every element to 0.
     package func zero<Element: BitwiseCopyable>(_ array: DeviceArray<Element>) {
         let bytes = array.count * MemoryLayout<Element>.stride

@@ -52,6 +52,18 @@ public final class Context: @unchecked Sendable {
         return body(engine.backend, engine.handle)
     }
 
+    /// Does work beside the operations, on a thread of its own, with a processor to itself.
+    ///
+    /// Where the context has a worker for every processor one of them steps aside meanwhile. Else
+    /// the system would stop one in the middle of its part of an operation, and all the others
+    /// would wait for it: the work would cost as much time as it takes, and not its share.
+    package func beside<Result>(_ work: () throws -> Result) rethrows -> Result {
+        guard device == .cpu, threads >= activeProcessorCount() else { return try work() }
+        cairn_context_lend_worker(engine.handle)
+        defer { cairn_context_take_back_worker(engine.handle) }
+        return try work()
+    }
+
     /// Waits until everything that was asked for is done.
     ///
     /// A device works behind its caller, and may say only now that an operation failed.

@@ -47,6 +47,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noSpace(path: String, needed: Int, free: Int)
     /// A step gave another figure than before.
     case ledger(file: String, step: Int, key: String, expected: String, found: String)
+    /// The steps that a journal keeps between two checkpoints might not fit.
+    case noJournalSpace(path: String, needed: Int, free: Int)
     /// The merged model would not fit.
     case tooLarge(path: String, needed: Int, free: Int)
     /// The output is there, and nothing is written over it.
@@ -134,6 +136,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noSpace(let path, let needed, let free):
             "\(path): the checkpoints of this run may need \(needed) bytes, and \(free) are free; "
                 + "keep fewer (--keep-last, --keep-best) or name another directory"
+        case .noJournalSpace(let path, let needed, let free):
+            "\(path): the journal may need \(needed) bytes between two checkpoints, and \(free) are "
+                + "free for it; save more often ('--save-steps N') or name another directory"
         case .tooLarge(let path, let needed, let free):
             "\(path): the model needs \(needed) bytes, and \(free) are free there"
         case .outputExists(let path):

@@ -3,6 +3,8 @@
 
 #define _DEFAULT_SOURCE 1
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +50,73 @@ static void check_loops(size_t threads, size_t loops, bool sleepy) {
     cairn_context_destroy(context);
 }
 
+/// Lends and takes back while loops run: a lent worker takes no tile once it has heard of it.
+typedef struct lender {
+    cairn_context *context;
+    _Atomic bool over;
+} lender;
+
+static void *lend_and_take_back(void *argument) {
+    lender *l = argument;
+    for (size_t i = 0; !l->over; i++) {
+        cairn_context_lend_worker(l->context);
+        if (i % 3 == 0) cairn_context_lend_worker(l->context);
+        usleep((unsigned)(i % 7 * 30));
+        if (i % 3 == 0) cairn_context_take_back_worker(l->context);
+        cairn_context_take_back_worker(l->context);
+    }
+    return NULL;
+}
+
+static void note_worker(const void *arguments, size_t tile, size_t worker) {
+    (void)tile;
+    _Atomic(size_t) *const *largest = arguments;
+    if (worker > **largest) **largest = worker;
+    usleep(20);
+}
+
+static void check_lending(size_t threads) {
+    lender l = {make_context(cairn_isa_best(), threads), false};
+    pthread_t thread;
+    check(pthread_create(&thread, NULL, lend_and_take_back, &l) == 0, "no thread");
+    uint32_t counts[MAX_TILES] = {0};
+    float products[MAX_TILES];
+    bool bad_worker = false, once = true;
+    const job j = {counts, products, threads, &bad_worker};
+    for (size_t loop = 0; loop < 2000; loop++) {
+        const size_t tiles = random_below(40);
+        memset(counts, 0, sizeof counts);
+        cairn_parallel(l.context, tiles, count_tile, &j);
+        for (size_t i = 0; i < tiles; i++) once = once && counts[i] == 1;
+    }
+    l.over = true;
+    pthread_join(thread, NULL);
+    check(once && !bad_worker, "%zu threads: a tile was not run once while workers came and went",
+          threads);
+
+    _Atomic(size_t) largest = 0;
+    _Atomic(size_t) *const largest_place = &largest;
+    for (size_t lent = 0; lent <= threads; lent++) {
+        largest = 0;
+        for (size_t loop = 0; loop < 20; loop++)
+            cairn_parallel(l.context, 50, note_worker, &largest_place);
+        const size_t present = lent < threads ? threads - 1 - lent : 0;
+        check(largest <= present, "%zu threads, %zu lent: worker %zu took a tile", threads, lent,
+              (size_t)largest);
+        cairn_context_lend_worker(l.context);
+    }
+    for (size_t lent = 0; lent <= threads; lent++) cairn_context_take_back_worker(l.context);
+    largest = 0;
+    for (size_t loop = 0; loop < 20000 && largest < threads - 1; loop++)
+        cairn_parallel(l.context, 50, note_worker, &largest_place);
+    check(largest == threads - 1, "%zu threads: a worker that was given back takes no tile", threads);
+
+    // Destroyed while a worker is away: it is woken and joined.
+    cairn_context_lend_worker(l.context);
+    cairn_parallel(l.context, 50, count_tile, &j);
+    cairn_context_destroy(l.context);
+}
+
 static void check_creation(void) {
     for (size_t i = 0; i < 200; i++) {
         cairn_context *context = make_context(CAIRN_ISA_SCALAR, 1 + i % MAX_THREADS);
@@ -90,6 +159,7 @@ int main(void) {
     for (size_t threads = 1; threads <= MAX_THREADS; threads++) {
         check_loops(threads, 4000, false);
         check_loops(threads, 300, true);
+        check_lending(threads);
     }
     check_scratch();
     return summary();

@@ -182,6 +182,8 @@ package final class CrashRecorder: FileOperations, @unchecked Sendable {
         }
     }
 
+    package func leaveMemory(_ file: Int32) { system.leaveMemory(file) }
+
     package func close(_ file: Int32, path: String) throws(FormatError) {
         mutex.withLock { open[file] = nil }
         try system.close(file, path: path)

@@ -104,6 +104,8 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
         try system.synchronize(file, path: path)
     }
 
+    package func leaveMemory(_ file: Int32) { system.leaveMemory(file) }
+
     package func close(_ file: Int32, path: String) throws(FormatError) {
         try system.close(file, path: path)
         openCount -= 1

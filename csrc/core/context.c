@@ -34,5 +34,8 @@ void cairn_context_destroy(cairn_context *context) {
     free(context);
 }
 
+void cairn_context_lend_worker(cairn_context *context) { cairn_pool_lend(context->pool); }
+void cairn_context_take_back_worker(cairn_context *context) { cairn_pool_take_back(context->pool); }
+
 cairn_isa cairn_context_isa(const cairn_context *context) { return context->isa; }
 size_t cairn_context_threads(const cairn_context *context) { return context->threads; }

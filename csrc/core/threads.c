@@ -5,6 +5,10 @@
 /// atomic counter, and leaves; the caller does the same, closes the loop when no tile is left, and
 /// waits until nobody is inside. A worker that wakes too late finds the loop closed, so a short
 /// loop never waits for a sleeper.
+///
+/// A worker that was lent takes no tile until it is given back: it sleeps apart from the others, and
+/// its processor is free for whoever asked. Where every processor has a worker, another thread
+/// beside them would stop one in the middle of a tile, and all would wait for it.
 
 #define _DEFAULT_SOURCE 1  // Strict C11 hides clock_gettime and posix_memalign otherwise.
 
@@ -32,12 +36,15 @@ struct cairn_pool {
     cairn_task task;
     const void *arguments;
     _Atomic bool stopping;
+    _Atomic(size_t) present;  // Workers of a number up to this one are not lent.
     _Alignas(CACHE_LINE) _Atomic(size_t) next;    // The next tile to take.
     _Alignas(CACHE_LINE) _Atomic(size_t) inside;  // Workers between entering and leaving.
     _Alignas(CACHE_LINE) _Atomic(size_t) parked;  // Workers asleep or about to be.
     pthread_mutex_t mutex;
     pthread_cond_t opened;
+    pthread_cond_t returned;
     size_t workers;
+    size_t lent;
     struct worker {
         struct cairn_pool *pool;
         size_t number;
@@ -87,13 +94,25 @@ static uint64_t nanoseconds(void) {
 
 static inline bool is_news(uint64_t state, uint64_t seen) { return (state & 1) && state != seen; }
 
+static inline bool is_lent(struct cairn_pool *pool, size_t worker) {
+    return worker > atomic_load_explicit(&pool->present, memory_order_relaxed);
+}
+
 static void take_tiles(struct cairn_pool *pool, size_t worker) {
     const size_t tiles = pool->tiles;
-    for (;;) {
+    while (!is_lent(pool, worker)) {
         const size_t tile = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
         if (tile >= tiles) return;
         pool->task(pool->arguments, tile, worker);
     }
+}
+
+/// Sleeps until the worker is given back, or the pool stops.
+static void stay_away(struct cairn_pool *pool, size_t worker) {
+    pthread_mutex_lock(&pool->mutex);
+    while (is_lent(pool, worker) && !atomic_load(&pool->stopping))
+        pthread_cond_wait(&pool->returned, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 /// Sleeps until a loop opens that is not `seen`, or the pool stops.
@@ -107,7 +126,8 @@ static void park(struct cairn_pool *pool, uint64_t seen) {
 }
 
 /// Waits for a loop that is not `seen`: polls, then sleeps. False when the pool stops.
-static bool wait_for_loop(struct cairn_pool *pool, uint64_t seen) {
+static bool wait_for_loop(struct cairn_pool *pool, uint64_t seen, size_t worker) {
+    if (is_lent(pool, worker)) stay_away(pool, worker);
     const uint64_t deadline = nanoseconds() + SPIN_NANOSECONDS;
     for (;;) {
         for (size_t i = 0; i < POLLS_PER_CLOCK; i++) {
@@ -128,7 +148,7 @@ static void *work(void *argument) {
     struct cairn_pool *pool = self->pool;
     (void)float_state_begin();
     uint64_t seen = 0;
-    while (wait_for_loop(pool, seen)) {
+    while (wait_for_loop(pool, seen, self->number)) {
         // Entering before reading the state, as the caller closes before reading `inside`: either
         // this worker sees the loop closed, or the caller sees it inside.
         atomic_fetch_add(&pool->inside, 1);
@@ -179,12 +199,14 @@ static void stop(struct cairn_pool *pool, size_t started) {
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->stopping, true);
     pthread_cond_broadcast(&pool->opened);
+    pthread_cond_broadcast(&pool->returned);
     pthread_mutex_unlock(&pool->mutex);
     for (size_t i = 0; i < started; i++) pthread_join(pool->worker[i].thread, NULL);
 }
 
 static void release(struct cairn_pool *pool) {
     pthread_cond_destroy(&pool->opened);
+    pthread_cond_destroy(&pool->returned);
     pthread_mutex_destroy(&pool->mutex);
     free(pool->worker);
     free(pool);
@@ -195,13 +217,14 @@ cairn_status cairn_pool_create(size_t workers, struct cairn_pool **pool) {
     if (posix_memalign(&memory, CACHE_LINE, sizeof(struct cairn_pool)) != 0)
         return CAIRN_STATUS_OUT_OF_MEMORY;
     struct cairn_pool *made = memory;
-    *made = (struct cairn_pool){.workers = workers};
+    *made = (struct cairn_pool){.workers = workers, .present = workers};
     made->worker = calloc(workers + 1, sizeof *made->worker);
     if (!made->worker) {
         free(made);
         return CAIRN_STATUS_OUT_OF_MEMORY;
     }
-    if (pthread_mutex_init(&made->mutex, NULL) != 0 || pthread_cond_init(&made->opened, NULL) != 0) {
+    if (pthread_mutex_init(&made->mutex, NULL) != 0 || pthread_cond_init(&made->opened, NULL) != 0
+        || pthread_cond_init(&made->returned, NULL) != 0) {
         free(made->worker);
         free(made);
         return CAIRN_STATUS_THREAD_FAILED;
@@ -223,4 +246,22 @@ cairn_status cairn_pool_create(size_t workers, struct cairn_pool **pool) {
 void cairn_pool_destroy(struct cairn_pool *pool) {
     stop(pool, pool->workers);
     release(pool);
+}
+
+static void set_lent(struct cairn_pool *pool, size_t lent) {
+    pool->lent = lent;
+    atomic_store(&pool->present, lent < pool->workers ? pool->workers - lent : 0);
+}
+
+void cairn_pool_lend(struct cairn_pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    set_lent(pool, pool->lent + 1);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void cairn_pool_take_back(struct cairn_pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    set_lent(pool, pool->lent - 1);
+    pthread_cond_broadcast(&pool->returned);
+    pthread_mutex_unlock(&pool->mutex);
 }

@@ -14,4 +14,9 @@ cairn_status cairn_pool_create(size_t workers, struct cairn_pool **pool);
 /// Stops and joins the workers.
 void cairn_pool_destroy(struct cairn_pool *pool);
 
+/// Keeps one more worker, or one less, away from loops; from any thread. Without workers nothing
+/// happens.
+void cairn_pool_lend(struct cairn_pool *pool);
+void cairn_pool_take_back(struct cairn_pool *pool);
+
 #endif

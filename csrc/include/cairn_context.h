@@ -44,6 +44,13 @@ void cairn_context_destroy(cairn_context *context);
 cairn_isa cairn_context_isa(const cairn_context *context);
 size_t cairn_context_threads(const cairn_context *context);
 
+/// Keeps a worker away from the operations until it is taken back, so that its processor is free for
+/// other work; results do not change. From any thread, also while an operation runs, and as often
+/// as one likes: of `threads` the last one, the caller's own, always stays.
+void cairn_context_lend_worker(cairn_context *context);
+/// Once for each `cairn_context_lend_worker`, before the context is destroyed.
+void cairn_context_take_back_worker(cairn_context *context);
+
 #pragma clang assume_nonnull end
 
 #endif

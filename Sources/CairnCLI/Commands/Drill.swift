@@ -23,6 +23,9 @@ struct Drill: Command {
             "where the runs are made and stay; without it a folder that is removed"),
         Flag("--epochs", "N", standard: "2", "passes over the training rows"),
         Flag("--save-steps", "N", standard: "4", "save every N optimizer steps"),
+        Flag(
+            switch: "--journal", "keep every step until a checkpoint holds it, so that none is lost"
+        ),
         Flag("--seed", "N", standard: "1", "seed of the moments"),
         Flag("--threads", "N", "worker threads; as many as there are cores"),
         Flag(switch: "--json", "print one JSON document"),
@@ -147,6 +150,7 @@ struct Drill: Command {
 
     private var saving: [String] {
         ["--save-steps", arguments.string("--save-steps") ?? "4", "--keep-last", "2", "--json"]
+            + (arguments.has("--journal") ? ["--journal"] : [])
             + (arguments.string("--threads").map { ["--threads", $0] } ?? [])
     }
 
@@ -245,7 +249,7 @@ struct Drill: Command {
         /// The time of the steps behind the newest checkpoint, from the ledger's length.
         private func lost(_ seconds: Double, from before: Int) -> Double {
             let reached = (try? Ledger(ofRun: output))?.entries.last?.step ?? before
-            let saved = (try? RunDirectory(output))?.entries.first?.step ?? 0
+            let saved = (try? RunDirectory(output).reachedStep) ?? 0
             let taken = max(reached - before, 1)
             return seconds * Double(max(reached - saved, 0)) / Double(taken)
         }

@@ -38,6 +38,10 @@ package protocol FileOperations: Sendable {
     /// Returns when the file's bytes and its length are on the medium.
     func synchronize(_ file: Int32, path: String) throws(FormatError)
 
+    /// Says that a file's bytes, which are on the medium, need not stay in memory; a system may do
+    /// otherwise.
+    func leaveMemory(_ file: Int32)
+
     /// Closes the descriptor, whether or not it throws.
     func close(_ file: Int32, path: String) throws(FormatError)
 

@@ -79,6 +79,14 @@ package struct SystemFiles: FileOperations {
         if Self.untilDone({ fsync(file) }) != 0 { throw .system("synchronize", path, errno) }
     }
 
+    package func leaveMemory(_ file: Int32) {
+        #if canImport(Darwin)
+            _ = fcntl(file, F_NOCACHE, 1)
+        #else
+            _ = posix_fadvise(file, 0, 0, Int32(POSIX_FADV_DONTNEED))
+        #endif
+    }
+
     package func close(_ file: Int32, path: String) throws(FormatError) {
         #if canImport(Glibc)
             let status = Glibc.close(file)

@@ -167,7 +167,8 @@ extension SavePolicy {
     func mostCheckpoints(epochs total: Int, steps totalSteps: Int) -> Int {
         let byEpoch = (total + epochs - 1) / epochs + 1
         let bySteps = steps.map { totalSteps / $0 } ?? 0
-        let periodic = byEpoch + bySteps
+        // A journal begins with one more.
+        let periodic = byEpoch + bySteps + (journal ? 1 : 0)
         let kept =
             keepLast == nil && keepBest == nil
             ? periodic : min(periodic, max(keepLast ?? 1, 1) + (keepBest ?? 0))

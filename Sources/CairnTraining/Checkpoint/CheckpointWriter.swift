@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Writes a checkpoint directory: all of it or nothing.
 
+import CairnEngine
 import CairnFormats
 import CairnModels
 import CairnTensor
@@ -30,6 +31,8 @@ public struct CheckpointWriter: Sendable {
     /// The run's directory, in which checkpoints are made by name.
     public let directory: URL
     private let files: any FileOperations
+    /// Whose workers train while a checkpoint is written.
+    private let context: Context
 
     /// A writer of checkpoints of `model` into a run's directory.
     public init(_ model: TaskModel, _ description: RunDescription, in directory: URL) {
@@ -46,6 +49,7 @@ public struct CheckpointWriter: Sendable {
         self.description = description
         self.directory = directory
         self.files = files
+        context = model.parameters.context
     }
 
     /// Writes the checkpoint `name`, in place of an earlier one of that name.
@@ -61,6 +65,17 @@ public struct CheckpointWriter: Sendable {
         _ name: String, _ snapshot: RunSnapshot, after parent: String? = nil,
         steps: [RunHistory.Step] = []
     ) throws {
+        // Hashing and copying want a processor; the medium, which comes after, does not.
+        let commit = try context.beside {
+            try filled(name, snapshot, after: parent, steps: steps)
+        }
+        try commit.commit()
+    }
+
+    /// A checkpoint with all of its files, which are not on the medium yet.
+    private func filled(
+        _ name: String, _ snapshot: RunSnapshot, after parent: String?, steps: [RunHistory.Step]
+    ) throws -> DirectoryCommit {
         let tensors = try finiteTensors(snapshot)
         let commit = try DirectoryCommit(
             target: directory.appendingPathComponent(name),
@@ -87,7 +102,7 @@ public struct CheckpointWriter: Sendable {
         let manifest = Manifest(
             runID: description.runID, name: name, parent: parent, files: commit.added)
         try commit.add(name: Manifest.fileName, try manifest.serialized())
-        try commit.commit()
+        return commit
     }
 
     /// The weights in every format, and what PEFT must know of them.

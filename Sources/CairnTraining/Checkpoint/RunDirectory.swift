@@ -27,6 +27,14 @@ public struct RunDirectory: Sendable {
     /// What looks like a checkpoint and cannot be read: its name, and a sentence.
     public let unreadable: [(name: String, reason: String)]
 
+    /// The step that a resume reaches without computing any: that of the newest checkpoint, and of
+    /// the journal behind it.
+    public var reachedStep: Int {
+        get throws {
+            try StepJournal.last(ofRun: url, after: entries.first?.step ?? 0)
+        }
+    }
+
     /// Looks at every entry of `url`; reads no tensor.
     ///
     /// Hidden entries, files, links and directories without a manifest are none of a run's.

@@ -13,6 +13,9 @@ public struct SavePolicy: Sendable, Equatable {
     public var keepLast: Int?
     /// How many of the best `epoch-N` stay besides those; nil keeps none for that reason.
     public var keepBest: Int?
+    /// Whether the gradients of every step stay on the disk until a checkpoint holds what they led
+    /// to, so that a run that is killed loses no step.
+    public var journal = false
 
     /// Everything at its default.
     public init() {}

@@ -167,6 +167,7 @@ public final class FineTuneJob {
         let lock: RunLock
         let store: CheckpointStore
         let ledger: LedgerRecorder
+        let journal: StepJournal
         let log: RunLog
     }
 
@@ -194,7 +195,9 @@ public final class FineTuneJob {
         let (store, log) = (desk.store, desk.log)
         defer {
             store.wait()
+            desk.journal.close()
             store.report(report)
+            for note in desk.journal.takeNotes() { report(.note(note)) }
             for note in log.notes { report(.note(note)) }
         }
         openPrefix { report(.note($0)) }
@@ -253,18 +256,21 @@ public final class FineTuneJob {
         _ report: @escaping (FineTuneEvent) -> Void
     ) -> RunControls {
         let (store, ledger, log) = (desk.store, desk.ledger, desk.log)
-        let (output, description) = (options.output, description)
-        return RunControls(
+        let (output, description, journal) = (options.output, description, desk.journal)
+        var controls = RunControls(
             save: { name, reason, snapshot in
                 store.save(
                     name, reason: reason, snapshot: snapshot, steps: { log.steps },
                     prepare: { try ledger.synchronize() },
                     finish: { snapshot in
+                        journal.forget(through: snapshot.state.step)
                         try RunBundle(
                             snapshot.state, description,
                             checkpoint: output.appendingPathComponent(name), in: output
                         ).write()
                     })
+                // The journal leads from a checkpoint on, which must be there first.
+                if name == "step-0" { store.wait() }
             },
             hasSaved: { name, step in
                 let place = output.appendingPathComponent(name)
@@ -274,6 +280,7 @@ public final class FineTuneJob {
             stop: stop, wantsSave: wantsSave, record: { try ledger.record($0) },
             report: { event in
                 store.report(report)
+                for note in journal.takeNotes() { report(.note(note)) }
                 switch event {
                 case .step(let step): log.add(step)
                 case .epoch(let epoch): log.add(epoch)
@@ -281,6 +288,19 @@ public final class FineTuneJob {
                 }
                 report(event)
             })
+        controls.journal = journal
+        return controls
+    }
+
+    /// What a user should know of the steps that the run took before it was killed.
+    private func stepsToTakeAgain(known: Int, kept: Int) -> [String] {
+        guard max(known, kept) > 0 else { return [] }
+        let steps = "\(max(known, kept)) steps behind the checkpoint were done before"
+        if kept == 0 { return ["\(steps); they are taken again and compared with the ledger"] }
+        let rest =
+            kept < known
+            ? "the first \(kept) are taken from the journal" : "they are taken from the journal"
+        return ["\(steps); \(rest), and all are compared with the ledger"]
     }
 
     /// Takes the directory, and finds out whether the run may go on there.
@@ -311,12 +331,12 @@ public final class FineTuneJob {
         }
         let ledger = try LedgerRecorder(
             run: options.output, from: tuner.state.ledger, compares: compares)
+        let journal = try StepJournal(
+            run: options.output, after: tuner.state.step, keeps: options.policy.journal,
+            recalls: compares)
         said += [ledger.note].compactMap { $0 }
-        if ledger.knownCount > 0 {
-            said.append(
-                "\(ledger.knownCount) steps behind the checkpoint were done before; they are taken "
-                    + "again and compared with the ledger")
-        }
+        said += stepsToTakeAgain(
+            known: ledger.knownCount, kept: journal.last - tuner.state.step)
         for note in said { report(.note(note)) }
         let writer = CheckpointWriter(tuner.model, description, in: options.output)
         let store = CheckpointStore(
@@ -324,6 +344,6 @@ public final class FineTuneJob {
             resumedFrom: resumedFrom)
         let log = RunLog(options.output, description, from: tuner.state)
         self.log = log
-        return Desk(lock: lock, store: store, ledger: ledger, log: log)
+        return Desk(lock: lock, store: store, ledger: ledger, journal: journal, log: log)
     }
 }

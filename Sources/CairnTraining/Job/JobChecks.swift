@@ -74,6 +74,24 @@ extension FineTuneJob {
             throw TrainingError.noSpace(
                 path: options.output.path, needed: overflow ? .max : needed, free: free)
         }
+        guard needed + journalBytes <= free else {
+            throw TrainingError.noJournalSpace(
+                path: options.output.path, needed: journalBytes, free: free - needed)
+        }
+    }
+
+    /// What the journal may come to, from one checkpoint to the next but one, which may be in the
+    /// making while the steps behind the first still lie there.
+    var journalBytes: Int {
+        guard options.policy.journal else { return 0 }
+        let parameters = tuner.model.parameters
+        let step = parameters.trainableNames.reduce(4096) {
+            $0 + parameters.dimensions(of: $1).reduce(4, *) + 150
+        }
+        let total = tuner.schedule.totalSteps
+        let perEpoch = total / max(options.settings.epochs, 1)
+        let apart = min(options.policy.steps ?? .max, options.policy.epochs * perEpoch)
+        return step * min(2 * apart, total)
     }
 
     /// The size of a checkpoint to within some thousand bytes: the weights in each of their files,

@@ -44,6 +44,10 @@ public final class FineTuner {
     private let clock = ContinuousClock()
     /// Seconds of this start that went into the ledger.
     private var recordingSeconds = 0.0
+    /// Those of the step that was taken last, before clipping; until the next one begins.
+    private var gradients: [String: Floats] = [:]
+    /// The last step that a journal can give.
+    private var recallable = 0
     private var lastSave: (step: Int, time: ContinuousClock.Instant)?
 
     /// Prepares a run; nothing is trained yet. With `reusesPrefix` the part of the model that does
@@ -129,11 +133,16 @@ public final class FineTuner {
     /// Runs from where the state stands to the last epoch.
     ///
     /// It asks `controls` to save `best` whenever the monitored figure improves, `epoch-N` and
-    /// `step-N` as the policy says, and `interrupted` when stopped. A run that is over does nothing.
+    /// `step-N` as the policy says, `step-0` before the first step of a run with a journal, and
+    /// `interrupted` when stopped. A run that is over does nothing.
     public func run(_ controls: RunControls = RunControls()) throws -> FineTuneReport {
         try saveWhatIsDue(controls)
+        recallable = try agreedRecall(controls.journal)
         if state.status.isFinal { return report }
         state.status = .running
+        if policy.journal, state.step == 0, !controls.hasSaved("step-0", 0) {
+            try save("step-0", "what the journal begins with", controls)
+        }
         lastSave = lastSave ?? (state.step, clock.now)
         while !isOver {
             guard let done = try runEpoch(controls) else {
@@ -231,8 +240,9 @@ public final class FineTuner {
                 rows: plan[state.stepInEpoch].rows, lengths: lengths,
                 tokenBudget: tokenBudget, groups: settings.groups, rank: ranks.rank,
                 ranks: ranks.size)
-            guard let done = try runStep(step, controls) else { return nil }
-            try record(done, step, controls)
+            let known = try recalledStep(controls)
+            guard let done = try known?.totals ?? runStep(step, controls) else { return nil }
+            try record(done, known?.record, step, controls)
             try saveAfterStep(controls)
         }
         let start = clock.now
@@ -259,6 +269,19 @@ public final class FineTuner {
             learningRate: schedule.learningRate(at: max(state.step - 1, 0)),
             seconds: state.totals.seconds, validationSeconds: seconds, rows: train.count,
             tokens: state.totals.tokens)
+    }
+
+    /// The step as the journal has it, taken again; nil when it must be computed, or when stopped.
+    private func recalledStep(_ controls: RunControls) throws -> (
+        totals: StepTotals, record: StepRecord
+    )? {
+        guard state.step < recallable, ranks.size > 1 || controls.stop() == nil else { return nil }
+        guard let known = try recalled(controls.journal) else { return nil }
+        var totals = known.totals
+        wantsSave = false
+        gradients = try load(known)
+        try update(&totals)
+        return (totals, known)
     }
 
     /// Gradients of every micro-batch, then one update; nil when stopped before the update.
@@ -289,20 +312,26 @@ public final class FineTuner {
                 what: "training loss", step: state.step + 1, epoch: state.epoch)
         }
         try chain?.run(groups: step.ownGroups.count)
-        totals.learningRate = schedule.learningRate(at: state.step)
-        totals.norm = try optimizer.update(
-            gradientsOf: program, learningRate: totals.learningRate, clip: settings.clip)
-        guard totals.norm.isFinite else {
-            throw TrainingError.nonFinite(
-                what: "gradient norm", step: state.step + 1, epoch: state.epoch)
-        }
+        gradients = try program.finishedGradients()
+        try update(&totals)
         totals.seconds = (clock.now - start).inSeconds
         return totals
     }
 
+    /// Moves the parameters against the step's gradients.
+    private func update(_ totals: inout StepTotals) throws {
+        totals.learningRate = schedule.learningRate(at: state.step)
+        totals.norm = try optimizer.update(
+            gradients, learningRate: totals.learningRate, clip: settings.clip)
+        guard totals.norm.isFinite else {
+            throw TrainingError.nonFinite(
+                what: "gradient norm", step: state.step + 1, epoch: state.epoch)
+        }
+    }
+
     /// Moves the state behind a step, and says what it did.
     private func record(
-        _ done: StepTotals, _ step: StepRows, _ controls: RunControls
+        _ done: StepTotals, _ known: StepRecord?, _ step: StepRows, _ controls: RunControls
     ) throws {
         receipt = nil
         state.step += 1
@@ -313,11 +342,15 @@ public final class FineTuner {
         state.timing.training += done.seconds
         if let record = controls.record {
             let start = clock.now
-            state.ledger = try record(
-                LedgerEntry(
-                    step: state.step, epoch: state.epoch, batch: train.digest(of: step.rows),
-                    loss: done.loss, learningRate: done.learningRate, norm: done.norm,
-                    state: StateFingerprint.of(optimizer)))
+            let entry = LedgerEntry(
+                step: state.step, epoch: state.epoch, batch: train.digest(of: step.rows),
+                loss: done.loss, learningRate: done.learningRate, norm: done.norm,
+                state: StateFingerprint.of(optimizer))
+            if let known { try known.require(entry) }
+            state.ledger = try record(entry)
+            controls.journal?.keep(
+                entry, done, gradients, dimensions: model.parameters.dimensions,
+                context: model.parameters.context)
             recordingSeconds += (clock.now - start).inSeconds
         }
         controls.report(

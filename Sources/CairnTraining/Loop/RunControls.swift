@@ -18,6 +18,9 @@ public struct RunControls {
     /// Whether there is a checkpoint of that name with the state after that step.
     public var hasSaved: (_ name: String, _ step: Int) -> Bool
 
+    /// The steps that were taken before, and where those to come are kept.
+    var journal: StepJournal?
+
     /// Controls of which each may be left out.
     public init(
         save: @escaping (String, String, () -> RunSnapshot) throws -> Void = { _, _, _ in },

@@ -63,7 +63,13 @@ public final class Optimizer {
     public func update(
         gradientsOf program: Program, learningRate: Double, clip: Double? = nil
     ) throws -> Double {
-        let gradients = try program.finishedGradients()
+        try update(try program.finishedGradients(), learningRate: learningRate, clip: clip)
+    }
+
+    /// As above, with the gradients at hand.
+    func update(
+        _ gradients: [String: Floats], learningRate: Double, clip: Double?
+    ) throws -> Double {
         let names = parameters.trainableNames
         var squares = 0.0
         for name in names {

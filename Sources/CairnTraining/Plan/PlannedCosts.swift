@@ -92,7 +92,8 @@ public struct PlannedDisk: Sendable, Equatable {
         let prefix = job.prefixBytes
         final = kept * checkpoint + rest + (job.options.prefix == .keep ? prefix : 0)
         peak = max(
-            policy.mostCheckpoints(epochs: epochs, steps: steps) * checkpoint + rest + prefix,
+            policy.mostCheckpoints(epochs: epochs, steps: steps) * checkpoint + rest + prefix
+                + job.journalBytes,
             final)
         free = try Volume.freeBytes(at: job.options.output)
     }
@@ -111,6 +112,7 @@ extension SavePolicy {
     func periodicSaves(epochs total: Int, steps totalSteps: Int, seconds: Double) -> Int {
         let byTime = minutes.map { Int(seconds / (60 * $0)) } ?? 0
         return (total + epochs - 1) / epochs + (steps.map { totalSteps / $0 } ?? 0) + byTime
+            + (journal ? 1 : 0)
     }
 
     /// How many of them stay, at most.

@@ -140,7 +140,7 @@ extension SavePolicy {
             "save_every": JSONValue(epochs), "save_steps": steps.map { JSONValue($0) } ?? .null,
             "save_minutes": .optional(minutes),
             "keep_last": keepLast.map { JSONValue($0) } ?? .null,
-            "keep_best": keepBest.map { JSONValue($0) } ?? .null,
+            "keep_best": keepBest.map { JSONValue($0) } ?? .null, "journal": .bool(journal),
         ]
     }
 
@@ -151,6 +151,8 @@ extension SavePolicy {
         minutes = try reader.optional("save_minutes") { try $0.number($1) }
         keepLast = try reader.optional("keep_last") { try $0.count($1) }
         keepBest = try reader.optional("keep_best") { try $0.count($1) }
+        // Runs of before there was one have none.
+        journal = try reader.optional("journal") { try $0.bool($1) } ?? false
     }
 }
 

@@ -15,6 +15,8 @@ enum TrainingFiles {
     static let folder = "training"
     static let stateFile = "training/state.json"
     static let optimizerFile = "training/optimizer.safetensors"
+    /// Of a run's directory: the steps behind its newest checkpoint.
+    static let journalFolder = "training/journal"
     /// Of state.json. A newer one is refused; older ones are read.
     static let schemaVersion = 1
 

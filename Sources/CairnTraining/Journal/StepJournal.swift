@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Every step kept until a checkpoint holds it: a run that is killed loses none.
+
+import CairnEngine
+import CairnFormats
+import Foundation
+
+/// The gradients of the steps behind a run's newest checkpoint, a file for each.
+///
+/// A checkpoint holds parameters and slots in every format that its readers want; the gradients
+/// alone, from which the optimizer makes the same bits again, are a third to a fifth of that. So
+/// keeping every step costs a small part of saving at every step. A step counts as kept when its
+/// file is whole: a torn one fails its fingerprint, and that step is computed again.
+final class StepJournal: @unchecked Sendable {
+    // Unchecked: the numbers of the files, the failure and the notes are behind the lock; the
+    // rest belongs to the thread that trains.
+
+    /// The last step that can be taken again from here.
+    let last: Int
+    /// Whether steps are kept from here on.
+    private let keeps: Bool
+    private let directory: URL
+    private let files: any FileOperations
+    private let lock = NSLock()
+    private var kept: Set<Int>
+    private var failure: String?
+    private var waitingNotes: [String] = []
+    private let queue = DispatchQueue(label: "cairn.journal", qos: .utility)
+    /// Files on their way to the medium at once: beyond that the training waits for the disk.
+    private let room = DispatchSemaphore(value: 2)
+
+    /// - Parameters:
+    ///   - step: where the state stands.
+    ///   - keeps: whether steps are to be kept.
+    ///   - recalls: whether the steps to come must be those that were kept; else these are removed.
+    init(
+        run directory: URL, after step: Int, keeps: Bool, recalls: Bool,
+        files: some FileOperations = SystemFiles()
+    ) throws {
+        self.directory = directory.appendingPathComponent(TrainingFiles.journalFolder)
+        self.files = files
+        self.keeps = keeps
+        let found = try Self.steps(in: self.directory, files)
+        last = recalls ? Self.last(found, after: step) : step
+        kept = found
+        // What stands behind a gap belongs to no state that this run will have.
+        for other in found where other > last || other <= step { remove(other) }
+    }
+
+    private static let (prefix, suffix) = ("step-", ".safetensors")
+
+    private static func step(of name: String) -> Int? {
+        guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
+        return Int(name.dropFirst(prefix.count).dropLast(suffix.count))
+    }
+
+    /// The steps that a run's journal has, whole or not.
+    private static func steps(
+        in directory: URL, _ files: some FileOperations
+    ) throws -> Set<Int> {
+        guard try files.kind(of: directory.path) == .directory else { return [] }
+        return Set(try files.names(in: directory.path).compactMap(step(of:)))
+    }
+
+    /// The last of those that follow one another behind a step.
+    private static func last(_ steps: Set<Int>, after step: Int) -> Int {
+        var last = step
+        while steps.contains(last + 1) { last += 1 }
+        return last
+    }
+
+    /// The step up to which the journal in a run's directory leads from a checkpoint at `step`.
+    static func last(ofRun directory: URL, after step: Int) throws -> Int {
+        let folder = directory.appendingPathComponent(TrainingFiles.journalFolder)
+        return last(try steps(in: folder, SystemFiles()), after: step)
+    }
+
+    private func file(of step: Int) -> URL {
+        directory.appendingPathComponent("\(Self.prefix)\(step)\(Self.suffix)")
+    }
+
+    // MARK: Taking steps again
+
+    /// A step that was kept; nil when its file is damaged or not of this model, and then it and
+    /// what came behind it are computed again.
+    func record(of step: Int, parameters: [String: [Int]]) -> StepRecord? {
+        guard step <= last, lock.withLock({ kept.contains(step) }) else { return nil }
+        do {
+            let record = try StepRecord(contentsOf: file(of: step))
+            guard record.entry.step == step, record.fits(parameters) else {
+                throw FormatError.entry(
+                    file: file(of: step).path, entry: "the gradients",
+                    expected: "those of step \(step) of this model", found: "others")
+            }
+            return record
+        } catch {
+            say("\(error); the steps from \(step) on are computed again")
+            for other in lock.withLock({ kept }) where other >= step { remove(other) }
+            return nil
+        }
+    }
+
+    // MARK: Keeping steps
+
+    /// Keeps a step that was taken, unless it is there already. A failure ends the keeping and
+    /// never the run.
+    func keep(
+        _ entry: LedgerEntry, _ totals: StepTotals, _ gradients: [String: Floats],
+        dimensions: (String) -> [Int], context: Context
+    ) {
+        guard keeps, lock.withLock({ failure == nil && !kept.contains(entry.step) }) else { return }
+        let path = file(of: entry.step).path
+        do {
+            try makeDirectory()
+            room.wait()
+            do {
+                var sink = try FileSink(path: path, files: files, hashes: false)
+                do {
+                    try StepRecord.write(
+                        entry, totals, gradients, dimensions: dimensions, context: context,
+                        to: &sink)
+                } catch {
+                    sink.abandon()
+                    throw error
+                }
+                lock.withLock { _ = kept.insert(entry.step) }
+                finish(sink, entry.step)
+            } catch {
+                room.signal()
+                throw error
+            }
+        } catch {
+            fail(entry.step, error)
+        }
+    }
+
+    private func makeDirectory() throws {
+        guard try files.kind(of: directory.path) == .none else { return }
+        let parent = directory.deletingLastPathComponent().path
+        if try files.kind(of: parent) == .none { try files.makeDirectory(parent) }
+        try files.makeDirectory(directory.path)
+        try files.synchronizeDirectory(parent)
+    }
+
+    /// A file that goes from the thread that wrote it to the one that finishes it.
+    private struct Written: @unchecked Sendable {
+        // Unchecked: the first thread lets go of it.
+        let sink: FileSink
+    }
+
+    /// Brings a file to the medium beside the training.
+    private func finish(_ sink: FileSink, _ step: Int) {
+        let written = Written(sink: sink)
+        queue.async { [self] in
+            defer { room.signal() }
+            do {
+                // Nobody reads it while the run goes: it leaves the memory to others.
+                try written.sink.finish(leavesMemory: true)
+                try files.synchronizeDirectory(directory.path)
+            } catch {
+                fail(step, error)
+            }
+        }
+    }
+
+    private func fail(_ step: Int, _ error: any Error) {
+        lock.withLock { failure = "\(error)" }
+        say("no step is kept from step \(step) on, and the run goes on: \(error)")
+        remove(step)
+    }
+
+    // MARK: Letting go
+
+    /// Removes the steps that a checkpoint holds.
+    func forget(through step: Int) {
+        for other in lock.withLock({ kept }) where other <= step { remove(other) }
+    }
+
+    private func remove(_ step: Int) {
+        lock.withLock { _ = kept.remove(step) }
+        do {
+            try files.removeFile(file(of: step).path)
+        } catch {
+            say("\(error); it may be removed")
+        }
+    }
+
+    /// Returns when every step that was kept is on the medium; an empty journal leaves no folder.
+    func close() {
+        queue.sync {}
+        guard lock.withLock({ kept.isEmpty }) else { return }
+        // One that is not empty, or not there, stays as it is.
+        try? files.removeDirectory(directory.path)
+    }
+
+    private func say(_ note: String) { lock.withLock { waitingNotes.append(note) } }
+
+    /// What a user should know that was not told yet.
+    func takeNotes() -> [String] {
+        lock.withLock {
+            defer { waitingNotes = [] }
+            return waitingNotes
+        }
+    }
+}
