@@ -3,6 +3,7 @@
 
 usage: results.py --cairn CAIRN --bench CAIRN_BENCH --python PYTHON --models DIR --corpus FILE
                   [--rounds 5] [--steps 62] [--only training,files,tokens,accuracy] [--seeds 3]
+                  [--accuracy-steps 0] [--only-model NAME]
 
 PYTHON has torch, transformers, peft, safetensors, numpy and tokenizers; DIR holds all-MiniLM-L6-v2
 and smollm2-135m; FILE is a TSV corpus with the columns id, split, label, text, or that gzipped.
@@ -30,6 +31,13 @@ TRAINING = [
     ("all-MiniLM-L6-v2", "bf16", "bfloat16", "5e-4"),
     ("smollm2-135m", "bf16", "bfloat16", "2e-4"),
 ]
+# Accuracy is judged of these too: what Cairn keeps the base in, and what the peer is told.
+BASES = [
+    ("fp32", ["--precision", "fp32"], "float32"),
+    ("bf16", ["--precision", "bf16"], "bfloat16"),
+    ("int8", ["--precision", "bf16", "--base", "int8"], None),
+    ("nf4", ["--precision", "bf16", "--base", "nf4"], None),
+]
 GROUPS = {"none": "shuffled", "length": "grouped by length"}
 
 
@@ -55,12 +63,12 @@ def ratio(ours, theirs):
     return statistics.median(a / b for a, b in zip(ours, theirs))
 
 
-def corpus(path, folder, steps):
+def corpus(path, folder, steps, few=("dev", "test")):
     """The corpus with as many training rows as the steps take, and few to validate and test on."""
     opened = gzip.open if path.endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8") as file:
         head, *rows = file.read().splitlines()
-    kept = {"train": steps * BATCH, "dev": 64, "test": 64} if steps else {}
+    kept = {**{split: 64 for split in few}, "train": steps * BATCH} if steps else {}
     chosen = []
     for row in rows:
         split = row.split("\t")[1]
@@ -74,14 +82,13 @@ def corpus(path, folder, steps):
     return target
 
 
-def cairn(options, model, precision, rate, data, seed=42):
+def cairn(options, model, flags, rate, data, seed=42):
     with tempfile.TemporaryDirectory() as folder:
         out = run(
             options.cairn, "finetune", model, "--task", "classify", "--data", data, "-o",
             os.path.join(folder, "run"), "--epochs", 1, "--batch-size", BATCH, "--max-length",
             LENGTH, "--rank", RANK, "--alpha", ALPHA, "--dropout", 0, "--learning-rate", rate,
-            "--schedule", "linear", "--precision", precision, "--threads", options.threads,
-            "--seed", seed, "--json")
+            "--schedule", "linear", *flags, "--threads", options.threads, "--seed", seed, "--json")
     return json.loads(out)
 
 
@@ -104,7 +111,7 @@ def training(options, folder):
         ours, theirs = [], {group: [] for group in GROUPS}
         for number in range(options.rounds):
             say(f"{name} {precision}, round {number + 1} of {options.rounds}")
-            ours.append(cairn(options, model, precision, rate, data))
+            ours.append(cairn(options, model, ["--precision", precision], rate, data))
             for group in GROUPS:
                 theirs[group].append(peer(options, model, dtype, rate, data, group))
         speed = [report["tokens_per_second"] for report in ours]
@@ -119,18 +126,27 @@ def training(options, folder):
 
 
 def accuracy(options, folder):
-    data = corpus(options.corpus, folder, 0)
-    print("\nOne epoch, test accuracy by seed:\n\n| | Cairn | peer, shuffled |\n|---|---|---|")
-    for name, precision, dtype, rate in TRAINING:
+    data = corpus(options.corpus, folder, options.accuracy_steps, few=["dev"])
+    rows = f"{options.accuracy_steps * BATCH} rows" if options.accuracy_steps else "one epoch"
+    print(f"\n{rows} of training, accuracy on the test rows by seed, and their mean:\n\n"
+          "| | Cairn | peer, shuffled |\n|---|---|---|")
+    for name, rate in dict((row[0], row[3]) for row in TRAINING).items():
+        if options.only_model not in (None, name):
+            continue
         model = os.path.join(options.models, name)
-        ours, theirs = [], []
-        for seed in range(42, 42 + options.seeds):
-            say(f"{name} {precision}, a whole epoch with seed {seed}")
-            ours.append(cairn(options, model, precision, rate, data, seed)["test"]["accuracy"])
-            theirs.append(
-                peer(options, model, dtype, rate, data, "none", seed)["test_accuracy"])
-        cells = [", ".join(f"{value:.4f}" for value in values) for values in (ours, theirs)]
-        print(f"| {name}, {precision} | {cells[0]} | {cells[1]} |", flush=True)
+        for base, flags, dtype in BASES:
+            ours, theirs = [], []
+            for seed in range(42, 42 + options.seeds):
+                say(f"{name} {base}, {rows} with seed {seed}")
+                ours.append(cairn(options, model, flags, rate, data, seed)["test"]["accuracy"])
+                if dtype:
+                    theirs.append(
+                        peer(options, model, dtype, rate, data, "none", seed)["test_accuracy"])
+            cells = [
+                ", ".join(f"{value:.4f}" for value in values)
+                + f": {statistics.mean(values):.4f}" if values else "has no such base on a CPU"
+                for values in (ours, theirs)]
+            print(f"| {name}, {base} | {cells[0]} | {cells[1]} |", flush=True)
 
 
 def bench(options, subject, *words):
@@ -195,6 +211,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=62)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--accuracy-steps", type=int, default=0)
+    parser.add_argument("--only-model")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="training,files,tokens")
     options = parser.parse_args()

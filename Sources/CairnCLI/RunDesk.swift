@@ -122,6 +122,7 @@ struct RunDesk {
             + "\(job.task == .causal ? "" : ", \(job.task.labels.count) labels"); "
             + "\(Machine(job.options)), \(job.options.settings.precision.rawValue)"
             + (job.options.storage.isQuantized ? ", base in \(job.options.storage.rawValue)" : "")
+            + (job.options.policy.journal ? ", every step kept" : "")
             + (job.tuner.ranks.size > 1 ? ", on each of \(job.tuner.ranks.size) ranks" : "") + place
     }
 

@@ -40,6 +40,7 @@ extension FlagCase {
             FlagCase(base, "--save-every", "2", look: .names(folder)),
             FlagCase(base, "--save-steps", "2", look: .names(folder)),
             FlagCase(base, "--save-minutes", "0.00001", look: .names(folder)),
+            FlagCase(base, "--journal", look: .line),
             FlagCase(base + ["--save-every", "1"], "--keep-last", "1", look: .names(folder)),
             FlagCase(base + ["--save-every", "1"], "--keep-best", "1", look: .names(folder)),
         ]
@@ -181,6 +182,7 @@ extension FlagCase {
             FlagCase(base, "--save-steps", "1", look: kept),
             FlagCase(saving, "--keep-last", "1", look: kept),
             FlagCase(saving, "--keep-best", "1", look: kept),
+            FlagCase(base, "--journal", look: kept),
             FlagCase(base, "--save-minutes", "0"),
             FlagCase(without("--json", base), "--json"),
         ]

@@ -29,6 +29,9 @@ extension FlagCase {
             FlagCase(base, "--ending", "kill", look: .key("endings")),
             FlagCase(["drill"], "--model", "model"), FlagCase(["drill"], "--data", "train.jsonl"),
             FlagCase(base, "--output", "drilled", look: .names(".")),
+            FlagCase(
+                base + ["--output", "drilled", "--save-steps", "100"], "--journal",
+                look: .names("drilled/calm")),
             FlagCase(base, "--epochs", "2", look: .key("expected")),
             FlagCase(base, "--save-steps", "0", says: failed), FlagCase(base, "--seed", "-1"),
             FlagCase(base, "--threads", "0", says: failed),

@@ -270,7 +270,10 @@ public final class FineTuneJob {
                         ).write()
                     })
                 // The journal leads from a checkpoint on, which must be there first.
-                if name == "step-0" { store.wait() }
+                if journal.needsCheckpoint {
+                    store.wait()
+                    journal.needsCheckpoint = false
+                }
             },
             hasSaved: { name, step in
                 let place = output.appendingPathComponent(name)
@@ -333,6 +336,7 @@ public final class FineTuneJob {
             run: options.output, from: tuner.state.ledger, compares: compares)
         let journal = try StepJournal(
             run: options.output, after: tuner.state.step, keeps: options.policy.journal,
+            hasCheckpoint: directory.entries.contains { $0.step == tuner.state.step },
             recalls: compares)
         said += [ledger.note].compactMap { $0 }
         said += stepsToTakeAgain(

@@ -17,6 +17,8 @@ final class StepJournal: @unchecked Sendable {
 
     /// The last step that can be taken again from here.
     let last: Int
+    /// Whether the run must save a checkpoint first, for the steps to follow one.
+    var needsCheckpoint: Bool
     /// Whether steps are kept from here on.
     private let keeps: Bool
     private let directory: URL
@@ -32,14 +34,16 @@ final class StepJournal: @unchecked Sendable {
     /// - Parameters:
     ///   - step: where the state stands.
     ///   - keeps: whether steps are to be kept.
+    ///   - hasCheckpoint: whether the state is that of a checkpoint in the directory.
     ///   - recalls: whether the steps to come must be those that were kept; else these are removed.
     init(
-        run directory: URL, after step: Int, keeps: Bool, recalls: Bool,
+        run directory: URL, after step: Int, keeps: Bool, hasCheckpoint: Bool, recalls: Bool,
         files: some FileOperations = SystemFiles()
     ) throws {
         self.directory = directory.appendingPathComponent(TrainingFiles.journalFolder)
         self.files = files
         self.keeps = keeps
+        needsCheckpoint = keeps && !hasCheckpoint
         let found = try Self.steps(in: self.directory, files)
         last = recalls ? Self.last(found, after: step) : step
         kept = found

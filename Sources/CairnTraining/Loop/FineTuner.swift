@@ -133,15 +133,15 @@ public final class FineTuner {
     /// Runs from where the state stands to the last epoch.
     ///
     /// It asks `controls` to save `best` whenever the monitored figure improves, `epoch-N` and
-    /// `step-N` as the policy says, `step-0` before the first step of a run with a journal, and
+    /// `step-N` as the policy says, a first `step-N` where a journal is to begin, and
     /// `interrupted` when stopped. A run that is over does nothing.
     public func run(_ controls: RunControls = RunControls()) throws -> FineTuneReport {
         try saveWhatIsDue(controls)
         recallable = try agreedRecall(controls.journal)
         if state.status.isFinal { return report }
         state.status = .running
-        if policy.journal, state.step == 0, !controls.hasSaved("step-0", 0) {
-            try save("step-0", "what the journal begins with", controls)
+        if let journal = controls.journal, journal.needsCheckpoint {
+            try save("step-\(state.step)", "what the journal begins with", controls)
         }
         lastSave = lastSave ?? (state.step, clock.now)
         while !isOver {

@@ -101,6 +101,9 @@ class Worker:
                 "--epochs", "6", "--batch-size", "4", "--save-steps", "1", "--keep-last", "2",
                 "--threads", "1",
             ]
+            if self.number % 2 == 0:  # Steps from the journal, and checkpoints with steps between.
+                command[command.index("--save-steps") + 1] = "5"
+                command.append("--journal")
         else:
             command = [self.cairn, "resume", str(self.run), "--threads", "1"]
         self.log = tempfile.TemporaryFile()
