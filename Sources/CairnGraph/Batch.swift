@@ -9,6 +9,10 @@ public struct Batch: Sendable {
     public var typeIDs: [Int32] = []
     /// First token of each sequence, then the end: [sequences + 1].
     public var offsets: [UInt32]
+    /// How many tokens at the start of each sequence are not among `ids`, because the nearest
+    /// sequence before it that has all of its own begins with the same ones; empty when no sequence
+    /// shares any. Only programs made from graphs with `promptsShared` take such batches.
+    package internal(set) var promptLengths: [UInt32] = []
     /// Input of a model without tokens: [sequences, columns].
     public var features: [Float] = []
     /// What a frozen prefix gave for these sequences, row-major; empty when all is computed.
@@ -50,6 +54,30 @@ public struct Batch: Sendable {
         pooledRows = offsets.dropFirst().map { $0 > 0 ? $0 - 1 : 0 }
     }
 
+    /// Packs sequences of which some leave their first tokens to an earlier one.
+    ///
+    /// - Parameter promptLengths: per sequence, how many tokens it leaves to the nearest one before
+    ///   it that leaves none.
+    /// - Precondition: these are the same tokens.
+    package init(sequences: [[Int32]], promptLengths: [Int]) {
+        precondition(
+            promptLengths.count == sequences.count && promptLengths.first ?? 0 == 0,
+            "\(sequences.count) sequences, prompts \(promptLengths)")
+        self.init(
+            sequences: zip(sequences, promptLengths).map { Array($0.dropFirst($1)) })
+        var leader: [Int32] = []
+        for (sequence, length) in zip(sequences, promptLengths) {
+            if length == 0 { leader = sequence }
+            precondition(
+                length <= min(leader.count, sequence.count)
+                    && leader[..<length] == sequence[..<length],
+                "a sequence leaves \(length) tokens to one that begins otherwise")
+        }
+        if promptLengths.contains(where: { $0 > 0 }) {
+            self.promptLengths = promptLengths.map { UInt32($0) }
+        }
+    }
+
     /// Rows of numbers, as one gradient group.
     public init(features: [Float], rows: Int) {
         self.features = features
@@ -69,26 +97,63 @@ public struct Batch: Sendable {
         case .sequences: sequenceCount
         case .targets: targetRows.count
         case .single: 1
+        case .repeated: tokenCount
+        }
+    }
+
+    /// Tokens of all sequences in full.
+    package var tokenCount: Int { promptLengths.reduce(ids.count) { $0 + Int($1) } }
+
+    /// Tokens that a sequence leaves to an earlier one.
+    package func promptLength(_ sequence: Int) -> Int {
+        promptLengths.isEmpty ? 0 : Int(promptLengths[sequence])
+    }
+
+    /// Calls `body` with every sequence and the token rows that it is made of: those of a prompt
+    /// that it shares, and its own.
+    package func forEachSequence(
+        _ body: (_ sequence: Int, _ prompt: Range<UInt32>, _ own: Range<UInt32>) -> Void
+    ) {
+        var leader = 0
+        for sequence in 0..<sequenceCount {
+            let length = UInt32(promptLength(sequence))
+            if length == 0 { leader = sequence }
+            body(
+                sequence, offsets[leader]..<offsets[leader] + length,
+                offsets[sequence]..<offsets[sequence + 1])
         }
     }
 
     /// First row of each sequence in a space, then the end.
     package func offsets(in rows: RowSpace) -> [UInt32] {
         switch rows {
-        case .tokens: offsets
-        case .sequences: (0...UInt32(sequenceCount)).map { $0 }
-        case .targets: targetOffsets
+        case .tokens: return offsets
+        case .sequences: return (0...UInt32(sequenceCount)).map { $0 }
+        case .targets: return targetOffsets
         case .single: preconditionFailure("a function of parameters has no sequences")
+        case .repeated:
+            var offsets: [UInt32] = [0]
+            forEachSequence { _, prompt, own in
+                offsets.append(offsets.last! + UInt32(prompt.count + own.count))
+            }
+            return offsets
         }
     }
 
     /// The token rows that a space selects.
     package func selection(_ rows: RowSpace) -> [UInt32] {
         switch rows {
-        case .tokens: (0..<UInt32(ids.count)).map { $0 }
-        case .sequences: pooledRows
-        case .targets: targetRows
-        case .single: []
+        case .tokens: return (0..<UInt32(ids.count)).map { $0 }
+        case .sequences: return pooledRows
+        case .targets: return targetRows
+        case .single: return []
+        case .repeated:
+            var rows: [UInt32] = []
+            forEachSequence { _, prompt, own in
+                rows += prompt
+                rows += own
+            }
+            return rows
         }
     }
 
@@ -99,9 +164,9 @@ public struct Batch: Sendable {
         }
         var tokenPositions = [UInt32](repeating: 0, count: ids.count)
         var tokenRows = tokenPositions
-        for sequence in 0..<sequenceCount {
-            for token in offsets[sequence]..<offsets[sequence + 1] {
-                tokenPositions[Int(token)] = token - offsets[sequence]
+        forEachSequence { sequence, prompt, own in
+            for token in own {
+                tokenPositions[Int(token)] = token - own.lowerBound + UInt32(prompt.count)
                 tokenRows[Int(token)] = rowIDs[sequence]
             }
         }

@@ -75,6 +75,18 @@ package final class Execution {
 
     package func count(_ rows: RowSpace) -> Int { batch.count(rows) }
 
+    /// Rows of a space that follow one another and have the same factor on the gradient of their
+    /// losses: a target of a shared prompt counts for every sequence that shares it.
+    package func lossRuns(
+        _ space: RowSpace, within rows: Range<Int>
+    ) -> [(rows: Range<Int>, scale: Float)] {
+        guard space == .targets, !batch.promptLengths.isEmpty else { return [(rows, lossScale)] }
+        return batch.targetRuns.compactMap { run in
+            let part = run.rows.clamped(to: rows)
+            return part.isEmpty ? nil : (part, lossScale * Float(run.count))
+        }
+    }
+
     /// The memory of a value, as many rows as the batch has.
     package func matrix(_ value: Value) -> Floats {
         guard let arena = arena.buffer, let offset = plan?.offsets[value.id] else {

@@ -9,18 +9,21 @@ public struct Capacity: Hashable, Sendable {
     public var sequences: Int
     /// Rows that have a target of their own.
     public var targets: Int
+    /// Tokens of all sequences when each has its own copy of what they share.
+    public var repeated: Int
 
-    /// A size of batch.
-    public init(tokens: Int, sequences: Int, targets: Int = 0) {
+    /// A size of batch; where `repeated` is nil, nothing is shared.
+    public init(tokens: Int, sequences: Int, targets: Int = 0, repeated: Int? = nil) {
         self.tokens = tokens
         self.sequences = sequences
         self.targets = targets
+        self.repeated = repeated ?? tokens
     }
 
     package init(of batch: Batch) {
         self.init(
             tokens: batch.ids.count, sequences: batch.sequenceCount,
-            targets: batch.targetRows.count)
+            targets: batch.targetRows.count, repeated: batch.tokenCount)
     }
 
     package func rows(_ space: RowSpace) -> Int {
@@ -29,17 +32,19 @@ public struct Capacity: Hashable, Sendable {
         case .sequences: sequences
         case .targets: targets
         case .single: 1
+        case .repeated: repeated
         }
     }
 
     package func holds(_ other: Capacity) -> Bool {
         tokens >= other.tokens && sequences >= other.sequences && targets >= other.targets
+            && repeated >= other.repeated
     }
 
     package func union(_ other: Capacity) -> Capacity {
         Capacity(
             tokens: max(tokens, other.tokens), sequences: max(sequences, other.sequences),
-            targets: max(targets, other.targets))
+            targets: max(targets, other.targets), repeated: max(repeated, other.repeated))
     }
 }
 

@@ -13,6 +13,9 @@ public enum RowSpace: String, Hashable, Sendable, CaseIterable {
     case targets
     /// A single row, whatever the batch: a function of parameters alone.
     case single
+    /// Every token of every sequence in full: those of a prompt that sequences share are there again
+    /// for each of them.
+    case repeated
 }
 
 /// A matrix of the graph: fp32, [rows, columns], rows symbolic.

@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func `each space has its count and its offsets`() {
-        #expect(RowSpace.allCases.map(batch.count) == [6, 3, 3, 1])
+        #expect(RowSpace.allCases.map(batch.count) == [6, 3, 3, 1, 6])
         #expect(batch.offsets(in: .tokens) == [0, 3, 4, 6])
         #expect(batch.offsets(in: .sequences) == [0, 1, 2, 3])
         #expect(batch.offsets(in: .targets) == [0, 1, 1, 3])
@@ -56,7 +56,7 @@ import Testing
     @Test func `rows of features are sequences without tokens`() {
         let batch = Batch(features: [1, 2, 3, 4, 5, 6], rows: 3)
 
-        #expect(RowSpace.allCases.map(batch.count) == [0, 3, 0, 1])
+        #expect(RowSpace.allCases.map(batch.count) == [0, 3, 0, 1, 0])
         #expect(batch.offsets(in: .sequences) == [0, 1, 2, 3])
         #expect(batch.places(.sequences).rowIDs == [0, 1, 2])
         #expect(batch.places(.sequences).positions == [0, 0, 0])

@@ -65,11 +65,17 @@ struct LinearLoss: Operation {
                 Self.slice(execution.matrix(x), rows, x.columns), rows: rows.count,
                 columns: x.columns),
             .weight(stored, transposed: true), precision: execution.precision, into: logits)
-        try execution.context.crossEntropy(
-            CrossEntropy(labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex),
-            logits: logits, classes: classes, targets: execution.classTargets()[rows],
-            scale: execution.lossScale, into: execution.matrix(node.outputs[0])[rows],
-            gradient: computesGradients ? logits : nil)
+        for run in execution.lossRuns(x.rows, within: rows) {
+            let numbers = Self.slice(
+                logits,
+                run.rows.lowerBound - rows.lowerBound..<run.rows.upperBound - rows.lowerBound,
+                classes)
+            try execution.context.crossEntropy(
+                CrossEntropy(labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex),
+                logits: numbers, classes: classes, targets: execution.classTargets()[run.rows],
+                scale: run.scale, into: execution.matrix(node.outputs[0])[run.rows],
+                gradient: computesGradients ? numbers : nil)
+        }
         guard computesGradients else { return }
         try execution.context.matmul(
             .rows(logits, rows: rows.count, columns: classes), .weight(stored),

@@ -37,12 +37,18 @@ struct LossOperation: Operation {
         let scale = isScaled ? execution.lossScale : 1
         switch loss {
         case .crossEntropy(_, let smoothing, let ignored):
-            try execution.context.crossEntropy(
-                CrossEntropy(
-                    classWeights: weights.map { execution.constant($0) },
-                    labelSmoothing: smoothing, ignoreIndex: ignored),
-                logits: logits, classes: columns, targets: execution.classTargets(),
-                scale: scale, into: losses, gradient: gradient)
+            let rows = node.inputs[0].rows
+            for run in execution.lossRuns(rows, within: 0..<execution.count(rows)) {
+                let numbers = run.rows.lowerBound * columns..<run.rows.upperBound * columns
+                try execution.context.crossEntropy(
+                    CrossEntropy(
+                        classWeights: weights.map { execution.constant($0) },
+                        labelSmoothing: smoothing, ignoreIndex: ignored),
+                    logits: logits[numbers], classes: columns,
+                    targets: execution.classTargets()[run.rows],
+                    scale: isScaled ? run.scale : 1, into: losses[run.rows],
+                    gradient: gradient[numbers])
+            }
         case .binaryCrossEntropy:
             try execution.context.binaryCrossEntropy(
                 logits: logits, targets: execution.valueTargets(), scale: scale,

@@ -85,6 +85,26 @@ struct PlaceRows: Operation {
     }
 }
 
+/// y[i] = x[token row of the i-th repeated token]: what sequences share, for each of them.
+///
+/// It stays where it was recorded: whatever moved behind it would be computed for every repetition.
+struct RepeatRows: Operation {
+    func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {
+        guard let dy = gradients[0], recorder.needs(node.inputs[0]) else { return }
+        let x = node.inputs[0]
+        // Sequences in order: what reaches a shared token is summed as it comes.
+        let dx = recorder.graph.record(PlaceRows(), [dy], [(x.rows, x.columns)])[0]
+        recorder.add(dx, to: x)
+    }
+
+    func run(_ node: Node, _ execution: Execution) throws(KernelError) {
+        let (x, y) = (node.inputs[0], node.outputs[0])
+        try execution.context.gatherRows(
+            execution.matrix(x), indices: execution.selection(y.rows), width: x.columns,
+            into: execution.matrix(y))
+    }
+}
+
 /// y[s] = mean of the token rows of sequence s.
 struct MeanRows: Operation {
     func backward(_ node: Node, _ gradients: [Value?], _ recorder: inout GradientRecorder) {
@@ -128,7 +148,7 @@ extension Graph {
     /// The rows that the batch selects for `space`: one per sequence, or the targets.
     public mutating func selectRows(_ x: Value, _ space: RowSpace) -> Value {
         precondition(
-            x.rows == .tokens && space != .tokens && space != .single,
+            x.rows == .tokens && (space == .sequences || space == .targets),
             "rows are selected from tokens for sequences or targets, not \(x.rows) for \(space)")
         return record(SelectRows(), [x], [(space, x.columns)])[0]
     }

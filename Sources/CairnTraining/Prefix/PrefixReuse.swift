@@ -61,18 +61,29 @@ package final class PrefixReuse {
     /// Computes in the memory of another program.
     func shareMemory(of other: Program) { program.shareMemory(of: other) }
 
-    /// Bytes of activations for batches of this size.
-    func bytes(for capacity: Capacity) -> Int { program.bytes(for: capacity) }
+    /// Bytes of activations for batches of this size, whose rows are computed in full.
+    func bytes(for capacity: Capacity) -> Int {
+        var whole = Capacity(tokens: capacity.tokens, sequences: capacity.sequences)
+        // A piece with fewer rows has more of its tokens to predict.
+        let hasMore = capacity.targets > 0 && capacity.repeated > capacity.tokens
+        whole.targets = hasMore ? capacity.tokens : capacity.targets
+        return program.bytes(for: whole)
+    }
 
     /// Numbers of a row of this many tokens.
     func count(tokens: Int) -> Int {
         let rows =
             switch prefix.value.rows {
             case .sequences, .single: 1
-            case .tokens: tokens
+            case .tokens, .repeated: tokens
             case .targets: max(tokens - 1, 0)
             }
         return rows * prefix.value.columns
+    }
+
+    /// Numbers of a row that its batch has with another row: those of so many shared tokens.
+    private func left(_ prompt: Int) -> Int {
+        prefix.value.rows == .sequences ? 0 : prompt * prefix.value.columns
     }
 
     /// Keeps rows in a file from now on; nil computes them all.
@@ -83,22 +94,32 @@ package final class PrefixReuse {
         var parts: [[Float]?] = rows.map { store?.read(PrefixRow(data, $0)) }
         let missing = zip(parts.indices, rows).filter { parts[$0.0] == nil }
         if !missing.isEmpty {
-            let computed = try compute(missing.map(\.1), of: data)
+            let computed = try compute(
+                missing.map(\.1), of: data, tokenBudget: batch.ids.count)
             for ((place, row), numbers) in zip(missing, computed) {
                 parts[place] = numbers
                 store?.write(numbers, for: PrefixRow(data, row))
             }
         }
-        batch.stored = parts.flatMap { $0! }
+        batch.stored = parts.enumerated().flatMap { sequence, numbers in
+            numbers!.dropFirst(left(batch.promptLength(sequence)))
+        }
     }
 
-    private func compute(_ rows: [Int], of data: DataSet) throws -> [[Float]] {
+    /// Rows in full, in pieces of no more tokens than the batch that they are for: that has a prompt
+    /// once, where each of these rows has its own.
+    private func compute(
+        _ rows: [Int], of data: DataSet, tokenBudget: Int
+    ) throws -> [[Float]] {
         computedRows += rows.count
         let start = ContinuousClock.now
         defer { seconds += (ContinuousClock.now - start).inSeconds }
-        let step = StepRows(rows: rows, lengths: data.ids.map(\.count), tokenBudget: .max)
-        let batch = data.batch(step, 0..<rows.count, pooling: pooling, number: 0, lossScale: 1)
-        let numbers = try program.run(batch).outputs[0]
+        let step = StepRows(
+            rows: rows, lengths: data.ids.map(\.count), tokenBudget: tokenBudget)
+        let numbers = try step.microBatches.flatMap { range in
+            let batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
+            return try program.run(batch).outputs[0]
+        }
         var begin = 0
         return rows.map { row in
             defer { begin += count(tokens: data.ids[row].count) }
