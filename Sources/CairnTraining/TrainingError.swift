@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Why a run cannot start or go on.
 
+/// Why rows cannot share what they begin with.
+public enum PromptObstacle: Equatable, Sendable {
+    /// Tokens see those behind them.
+    case readsBothWays(file: String)
+    /// Dropout is counted by row.
+    case drops
+}
+
 /// Every case says where, what was expected and what was found.
 public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// There is no row.
@@ -85,6 +93,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case memoryTooSmall(limit: Int, needed: Int)
     /// The run grew beyond the memory it was allowed; it was saved and can go on with more.
     case memoryExceeded(limit: Int, found: Int, checkpoint: String)
+    /// A shared prompt would not be computed as it is in each row.
+    case promptsNotShared(PromptObstacle)
     /// A state that transformers' Trainer cannot go on from.
     case notForTrainer(String)
 
@@ -192,6 +202,12 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .memoryExceeded(let limit, let found, let checkpoint):
             "the run took \(ByteSize(found)), more than the \(ByteSize(limit)) it was allowed; it "
                 + "was stopped, and 'cairn resume \(checkpoint)' goes on with a larger --memory"
+        case .promptsNotShared(.readsBothWays(let file)):
+            "\(file): an encoder's tokens see those behind them, so what it makes of a prompt is "
+                + "another thing in every row; prompts are shared in decoders only"
+        case .promptsNotShared(.drops):
+            "a shared prompt would get one dropout mask for all of its rows, where each has one of "
+                + "its own without; set the dropout to 0, or share no prompts"
         case .unwritable(let path, let reason): "\(path): cannot write there: \(reason)"
         case .noPadToken(let directory):
             "\(directory): expected pad_token_id in config.json, or a pad or eos token in "

@@ -15,6 +15,7 @@ struct RunVariant: Sendable, CustomTestStringConvertible {
     var model = "qwen2"
     var method = Method.lora(AdapterConfiguration(rank: 4, alpha: 8, dropout: 0.2))
     var storage = BaseStorage.stored
+    var hasPrompt = false
     var change: @Sendable (inout FineTuneSettings) -> Void = { _ in }
 
     var testDescription: String { name }
@@ -39,11 +40,20 @@ struct RunVariant: Sendable, CustomTestStringConvertible {
         RunVariant(
             name: "nf4", method: .lora(AdapterConfiguration(rank: 4, alpha: 8, usesDoRA: true)),
             storage: .nf4, change: { $0.precision = .bf16 }),
+        RunVariant(
+            name: "shared prompt", method: .lora(AdapterConfiguration(rank: 4, alpha: 8)),
+            hasPrompt: true,
+            change: {
+                $0.precision = .bf16
+                $0.groups = 2
+                $0.sharesPrompts = true
+            }),
     ]
 
     /// The job of a run whose checkpoints go to `out`.
     func golden() throws -> GoldenJob {
         var golden = try GoldenJob(model, rows: 40)
+        if hasPrompt { try golden.addPrompt() }
         golden.options.testData = nil
         golden.options.method = method
         golden.options.storage = storage

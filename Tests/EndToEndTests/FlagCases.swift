@@ -106,6 +106,8 @@ extension FlagCase {
             FlagCase(base, "--clip", "0.001", look: .digest),
             FlagCase(base, "--batch-size", "8", look: .digest),
             FlagCase(base, "--groups", "1", look: .digest),
+            FlagCase(
+                base + ["--groups", "2"], "--shared-prompt", look: .said("begin alike")),
             FlagCase(base, "--class-weights", "balanced", look: .digest),
             FlagCase(base, "--precision", "fp32", look: .digest),
             FlagCase(base, "--seed", "7", look: .digest),
@@ -143,6 +145,7 @@ extension FlagCase {
             setting("--class-weights", "balanced", "class_weights"),
             setting("--precision", "fp32", "precision"), setting("--seed", "7", "seed"),
             setting("--groups", "1", "groups"),
+            FlagCase(base, "--shared-prompt", look: .key("settings", "shared_prompt")),
             setting("--monitor", "val-accuracy", "monitor"),
             setting("--min-delta", "1", "min_delta"), setting("--patience", "3", "patience"),
         ]
@@ -230,6 +233,8 @@ extension FlagCase {
             FlagCase(base, "--weight-decay", "0.1", look: .digest),
             FlagCase(base, "--clip", "0.001", look: .digest),
             FlagCase(base, "--groups", "1", look: .digest),
+            FlagCase(
+                base + ["--groups", "2"], "--shared-prompt", look: .said("begin alike")),
             FlagCase(base, "--batch-size", "8", look: .digest),
             FlagCase(base, "--class-weights", "balanced", look: .digest),
             FlagCase(base, "--precision", "fp32", look: .digest),

@@ -85,7 +85,12 @@ struct Finetune: Command {
         Flag("--batch-size", "ROWS", standard: "16", "rows per optimizer step"),
         Flag(
             "--groups", "N", standard: "8",
-            "parts of a step's rows whose gradients are added in order; ranks take whole ones"),
+            "parts of a step's rows whose gradients are added in order; ranks take whole ones; with "
+                + "--shared-prompt 1"),
+        Flag(
+            switch: "--shared-prompt",
+            "rows of a part that begin with the same 8 tokens or more compute them once; for "
+                + "decoders without dropout"),
         Flag(
             "--token-budget", "TOKENS", standard: "2048",
             "tokens per micro-batch; changes memory and speed, never the result"),
@@ -132,6 +137,13 @@ struct Finetune: Command {
                 "--base \(options.storage.rawValue) is for --method lora: codes do not train")
         }
         options.settings = try Self.settings(arguments, over: FineTuneSettings())
+        if options.settings.sharesPrompts, case .lora(let adapter) = options.method,
+            adapter.dropout > 0
+        {
+            throw arguments.usage(
+                "--shared-prompt is for --dropout 0: a shared prompt would get one mask for all of "
+                    + "its rows, found '\(adapter.dropout)'")
+        }
         options.policy = try arguments.policy(SavePolicy())
         options.maximumLength =
             try arguments.integer("--max-length", atLeast: 1) ?? options.maximumLength
@@ -254,6 +266,10 @@ struct Finetune: Command {
         var settings = standard
         settings.epochs = try arguments.integer("--epochs", atLeast: 1) ?? settings.epochs
         settings.batchSize = try arguments.integer("--batch-size", atLeast: 1) ?? settings.batchSize
+        if arguments.has("--shared-prompt") {
+            // What is shared is shared within a group.
+            (settings.sharesPrompts, settings.groups) = (true, 1)
+        }
         settings.groups = try arguments.integer("--groups", atLeast: 1) ?? settings.groups
         settings.tokenBudget =
             try arguments.integer("--token-budget", atLeast: 1) ?? settings.tokenBudget

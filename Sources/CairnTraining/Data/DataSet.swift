@@ -94,47 +94,67 @@ public struct StepRows: Sendable, Equatable {
     /// Row indices, in the order of the step.
     public let rows: [Int]
     /// Ranges of positions in `rows`, in order, each within the token budget: all rows, or those of
-    /// one rank.
+    /// one rank. Rows that share a prompt are in one of them, whatever the budget.
     public let microBatches: [Range<Int>]
     /// How many gradient groups the rows fall into.
     public let groups: Int
     /// First position of every group that has rows, then the number of rows.
     let edges: [Int]
+    /// Tokens that the row at each position leaves to an earlier one; empty where none does.
+    package let prompts: [Int]
     /// Which of the groups with rows the micro-batches are of.
     let ownGroups: Range<Int>
 
     /// Takes rows in order as long as their tokens fit the budget; a row alone always fits.
     public init(rows: [Int], lengths: [Int], tokenBudget: Int, groups: Int = 8) {
         self.init(
-            rows: rows, lengths: lengths, tokenBudget: tokenBudget, groups: groups, rank: 0,
-            ranks: 1)
+            rows: rows, lengths: lengths, tokenBudget: tokenBudget, groups: groups, prompts: [],
+            rank: 0, ranks: 1)
+    }
+
+    /// First position of every group that has rows, then the number of rows.
+    static func edges(_ rows: Int, _ groups: Int) -> [Int] {
+        Set((0...groups).map { $0 * rows / groups }).sorted()
     }
 
     /// The part of a rank: whole groups that follow one another, as many as the other ranks have or
     /// one more or less.
-    init(
-        rows: [Int], lengths: [Int], tokenBudget: Int, groups: Int, rank: Int, ranks: Int
+    package init(
+        rows: [Int], lengths: [Int], tokenBudget: Int, groups: Int, prompts: [Int], rank: Int,
+        ranks: Int
     ) {
-        edges = Set((0...groups).map { $0 * rows.count / groups }).sorted()
+        edges = Self.edges(rows.count, groups)
         let filled = edges.count - 1
         ownGroups = rank * filled / ranks..<(rank + 1) * filled / ranks
         let end = edges[ownGroups.upperBound]
         var ranges: [Range<Int>] = []
         var start = edges[ownGroups.lowerBound]
         var tokens = 0
-        for position in start..<end {
-            let row = rows[position]
-            if position > start, tokens + lengths[row] > tokenBudget {
+        var position = start
+        while position < end {
+            var (next, count) = (position + 1, lengths[rows[position]])
+            while next < end, !prompts.isEmpty, prompts[next] > 0 {
+                count += lengths[rows[next]] - prompts[next]
+                next += 1
+            }
+            if position > start, tokens + count > tokenBudget {
                 ranges.append(start..<position)
                 start = position
                 tokens = 0
             }
-            tokens += lengths[row]
+            tokens += count
+            position = next
         }
         if start < end { ranges.append(start..<end) }
         self.rows = rows
         microBatches = ranges
         self.groups = groups
+        self.prompts = prompts
+    }
+
+    /// Tokens that each row of a micro-batch leaves to an earlier one.
+    func prompts(_ range: Range<Int>) -> [Int] {
+        prompts.isEmpty ? range.map { _ in 0 } : Array(prompts[range])
     }
 }
 
@@ -144,16 +164,24 @@ extension DataSet {
         _ step: StepRows, _ range: Range<Int>, pooling: Pooling, number: Int, lossScale: Float
     ) -> Batch {
         let rows = step.rows[range]
-        var batch = Batch(sequences: rows.map { ids[$0] })
-        batch.typeIDs = rows.flatMap { typeIDs[$0] }
+        let prompts = step.prompts(range)
+        var batch = Batch(sequences: rows.map { ids[$0] }, promptLengths: prompts)
+        batch.typeIDs = zip(rows, prompts).flatMap { typeIDs[$0].dropFirst($1) }
         batch.rowIDs = range.map { UInt32($0) }
         batch.step = UInt32(truncatingIfNeeded: number)
         batch.lossScale = lossScale
-        batch.pooledRows = zip(rows, batch.offsets).map { row, offset in
+        batch.pooledRows = []
+        batch.forEachSequence { sequence, prompt, own in
+            let row = ids[rows[rows.startIndex + sequence]]
+            let place: Int
             switch pooling {
-            case .first: return offset
-            case .last(let pad): return offset + UInt32(ids[row].lastIndex { $0 != pad } ?? 0)
+            case .first: place = 0
+            case .last(let pad): place = row.lastIndex { $0 != pad } ?? 0
             }
+            batch.pooledRows.append(
+                place < prompt.count
+                    ? prompt.lowerBound + UInt32(place)
+                    : own.lowerBound + UInt32(place - prompt.count))
         }
         switch targets {
         case .none: break
@@ -212,7 +240,8 @@ extension DataSet {
 }
 
 extension Batch {
-    /// Makes every token but the last of its sequence one to predict the next from.
+    /// Makes every token but the last of its sequence one to predict the next from; those of a
+    /// shared prompt once.
     fileprivate mutating func predictNextTokens() {
         targetRows = []
         classTargets = []

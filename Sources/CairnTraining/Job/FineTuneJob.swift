@@ -142,7 +142,7 @@ public final class FineTuneJob {
         }
         let prefix = try decidePrefix()
         keepsPrefix = prefix.keeps
-        self.notes += [prefix.note].compactMap { $0 }
+        self.notes += [prefix.note, promptNote()].compactMap { $0 }
         if let limit = options.memory { try fit(into: limit) }
         preparingSeconds = (ContinuousClock.now - begin).inSeconds
     }

@@ -89,6 +89,8 @@ public struct Evaluator {
     private let pooling: Pooling
     private let classWeights: [Float]?
     private let prefix: PrefixReuse?
+    /// Whether rows share what they begin with; it changes no bit.
+    private let sharesPrompts: Bool
     /// Tokens per micro-batch; no result depends on it.
     var tokenBudget: Int
 
@@ -99,16 +101,21 @@ public struct Evaluator {
     ) throws {
         try self.init(
             model, task: task, pooling: pooling, classWeights: classWeights, precision: precision,
-            tokenBudget: tokenBudget, hasTargets: hasTargets, prefix: nil)
+            tokenBudget: tokenBudget, hasTargets: hasTargets, prefix: nil, sharesPrompts: false)
     }
 
-    /// The same, with the results of a frozen prefix that training keeps.
+    /// The same, with the results of a frozen prefix that training keeps, and with prompts shared
+    /// where the model can.
     init(
         _ model: TaskModel, task: Task, pooling: Pooling, classWeights: [Float]? = nil,
-        precision: Precision, tokenBudget: Int, hasTargets: Bool = true, prefix: PrefixReuse?
+        precision: Precision, tokenBudget: Int, hasTargets: Bool = true, prefix: PrefixReuse?,
+        sharesPrompts: Bool
     ) throws {
         var (graph, logits) = model.recorded(isTraining: false)
         self.prefix = prefix?.replacing(&graph, &logits) == true ? prefix : nil
+        let shared = sharesPrompts ? graph.promptsShared() : nil
+        self.sharesPrompts = shared != nil
+        graph = shared ?? graph
         program = try Program(
             graph, outputs: task == .causal ? [] : [logits],
             loss: hasTargets ? (task.loss(classWeights: classWeights), logits) : nil,
@@ -144,14 +151,20 @@ public struct Evaluator {
             loss: data.targets == .none ? nil : loss, targets: data.targets, task: task)
     }
 
+    /// The micro-batches of all rows, or of a rank's part of them.
+    func step(_ data: DataSet, tokenBudget: Int, _ ranks: Ranks = .one) -> StepRows {
+        data.step(
+            Array(0..<data.count), tokenBudget: tokenBudget, groups: ranks.size,
+            sharesPrompts: sharesPrompts, rank: ranks.rank, ranks: ranks.size,
+            longestSet: tokenBudget)
+    }
+
     /// The logits of all rows, and the losses of all rows or of all tokens that are predicted.
     private func run(
         _ data: DataSet, _ ranks: Ranks, shouldStop: () -> Bool
     ) throws -> (logits: [Float], losses: [Float])? {
         // Groups mean nothing here: as many as there are ranks make even parts.
-        let step = StepRows(
-            rows: Array(0..<data.count), lengths: data.ids.map(\.count), tokenBudget: tokenBudget,
-            groups: ranks.size, rank: ranks.rank, ranks: ranks.size)
+        let step = step(data, tokenBudget: tokenBudget, ranks)
         var logits: [Float] = []
         var losses: [Float] = []
         var isStopped = false
@@ -162,7 +175,7 @@ public struct Evaluator {
             try prefix?.fill(&batch, with: step.rows[range], of: data)
             let result = try program.run(batch)
             logits += result.outputs.first ?? []
-            losses += result.losses
+            losses += batch.repeatedLosses(result)
         }
         guard ranks.size > 1 else { return isStopped ? nil : (logits, losses) }
         var packet = Packet()

@@ -33,6 +33,9 @@ public struct FineTuneSettings: Sendable, Equatable {
     public var seed: UInt64 = 42
     /// Rows of a step fall into so many gradient groups.
     public var groups = 8
+    /// Rows of a group that begin with the same tokens compute them once. Forward it changes no bit;
+    /// gradients are summed in another order.
+    public var sharesPrompts = false
     /// What makes an epoch the best.
     public var monitor = MonitoredFigure.validationLoss
     /// By how much a figure must be better to count.

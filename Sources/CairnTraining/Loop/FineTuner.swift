@@ -53,7 +53,9 @@ public final class FineTuner {
     /// Prepares a run; nothing is trained yet. With `reusesPrefix` the part of the model that does
     /// not train is a program of its own, so that its results can be kept.
     ///
-    /// - Throws: `RanksError.tooMany` when there are more ranks than groups; `KernelError`.
+    /// - Throws: `RanksError.tooMany` when there are more ranks than groups;
+    ///   `TrainingError.promptsNotShared` where the settings ask for it and the model does not allow
+    ///   it; `KernelError`.
     public init(
         _ model: TaskModel, task: Task, pooling: Pooling, train: DataSet, validation: DataSet,
         settings: FineTuneSettings, policy: SavePolicy = SavePolicy(), runID: String = "run",
@@ -80,6 +82,14 @@ public final class FineTuner {
             ? try PrefixReuse(
                 splitting: &graph, &logits, pooling: pooling, parameters: model.parameters,
                 precision: settings.precision) : nil
+        if settings.sharesPrompts {
+            guard let shared = graph.promptsShared() else {
+                throw TrainingError.promptsNotShared(
+                    model.base.configuration.family.isEncoder
+                        ? .readsBothWays(file: model.base.configuration.file) : .drops)
+            }
+            graph = shared
+        }
         program = try Program(
             graph, outputs: task == .causal ? [] : [logits],
             loss: (task.loss(classWeights: classWeights), logits),
@@ -93,7 +103,8 @@ public final class FineTuner {
         }
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
-            precision: settings.precision, tokenBudget: settings.tokenBudget, prefix: prefix)
+            precision: settings.precision, tokenBudget: settings.tokenBudget, prefix: prefix,
+            sharesPrompts: settings.sharesPrompts)
         // Training and validation take turns.
         prefix?.shareMemory(of: program)
         evaluator.program.shareMemory(of: program)
@@ -234,11 +245,9 @@ public final class FineTuner {
         let plan = EpochPlan(
             rowCount: train.count, batchSize: settings.batchSize, seed: settings.seed,
             epoch: state.epoch)
-        let lengths = train.ids.map(\.count)
         while state.stepInEpoch < plan.stepCount {
-            let step = StepRows(
-                rows: plan[state.stepInEpoch].rows, lengths: lengths,
-                tokenBudget: tokenBudget, groups: settings.groups, rank: ranks.rank,
+            let step = step(
+                plan[state.stepInEpoch].rows, tokenBudget: tokenBudget, rank: ranks.rank,
                 ranks: ranks.size)
             let known = try recalledStep(controls)
             guard let done = try known?.totals ?? runStep(step, controls) else { return nil }

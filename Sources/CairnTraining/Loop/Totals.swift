@@ -21,8 +21,8 @@ struct StepTotals {
     init(weight: Double) { self.weight = weight }
 
     mutating func add(_ result: Program.Result, _ batch: Batch, labels: Int) {
-        losses += result.losses
-        tokens += batch.ids.count
+        losses += batch.repeatedLosses(result)
+        tokens += batch.tokenCount
         if result.outputs.isEmpty { return }
         let logits = result.outputs[0]
         if !batch.classTargets.isEmpty {
@@ -35,6 +35,13 @@ struct StepTotals {
             right += zip(logits, batch.valueTargets).count { ($0 > 0) == ($1 > 0.5) }
             judged += batch.valueTargets.count
         }
+    }
+}
+
+extension Batch {
+    /// The loss of every row, or of every target of every row in full.
+    func repeatedLosses(_ result: Program.Result) -> [Float] {
+        targetRows.isEmpty ? result.losses : repeatedTargets(result.losses)
     }
 }
 

@@ -16,6 +16,8 @@ public struct FineTunePlan: Sendable {
     public let steps: Int
     /// The longest row in tokens; longer texts lose their ends.
     public let maximumLength: Int
+    /// Tokens of an epoch of training that rows which begin alike compute once for several.
+    public let sharedTokens: Int
     /// Bytes of the run at its largest.
     public let memory: PlannedMemory
     /// What it gives up to fit into the memory that was allowed; nil when none was named.
@@ -47,6 +49,7 @@ public struct FineTunePlan: Sendable {
         budget = job.memory
         epochs = job.options.settings.epochs
         steps = job.tuner.schedule.totalSteps
+        sharedTokens = job.sharedTokens
         let training = trial.secondsPerToken * Double(epochs * job.tuner.train.tokenCount)
         // Every epoch may be the best so far.
         let saves =
@@ -75,7 +78,8 @@ public struct FineTunePlan: Sendable {
             "labels": .array(labels.map { .string($0) }),
             "rows": .object(JSONObject(rows.map { ($0.name, .object($0.json)) })),
             "max_length": JSONValue(maximumLength), "epochs": JSONValue(epochs),
-            "steps": JSONValue(steps), "memory": memory.json,
+            "steps": JSONValue(steps), "shared_tokens": JSONValue(sharedTokens),
+            "memory": memory.json,
             "memory_budget": budget?.json ?? .null, "disk": disk.json,
             "seconds": seconds.json, "tokens_per_second": .number(tokensPerSecond),
             "threads": JSONValue(threads), "isa": .string(isa), "inputs": inputs.json,

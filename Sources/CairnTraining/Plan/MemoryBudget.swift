@@ -206,7 +206,7 @@ package struct MemoryPlanner {
             // Rows on their way from the file into a batch, and from the program into the file.
             training =
                 max(training, prefix.bytes(for: capacity))
-                + 4 * 4 * prefix.count(tokens: capacity.tokens)
+                + 4 * 4 * prefix.count(tokens: capacity.repeated)
         }
         let evaluations = [tuner.validation, job.test].compactMap { $0 }.map {
             tuner.evaluator.program.bytes(
@@ -216,16 +216,13 @@ package struct MemoryPlanner {
     }
 
     private func microBatches(_ rows: [Int], _ tokens: Int) -> StepRows {
-        StepRows(rows: rows, lengths: tuner.train.ids.map(\.count), tokenBudget: tokens)
+        tuner.step(rows, tokenBudget: tokens)
     }
 
     private func microBatchesPerToken(_ tokens: Int) -> Double {
         // An epoch is like every other.
         let epoch = steps.prefix(steps.count / tuner.settings.epochs)
-        let lengths = tuner.train.ids.map(\.count)
-        let count = epoch.reduce(0) {
-            $0 + StepRows(rows: $1, lengths: lengths, tokenBudget: tokens).microBatches.count
-        }
+        let count = epoch.reduce(0) { $0 + microBatches($1, tokens).microBatches.count }
         return Double(count) / Double(max(tuner.train.tokenCount, 1))
     }
 

@@ -119,10 +119,13 @@ extension DataSet {
         steps.reduce(Capacity(tokens: 1, sequences: 1)) { largest, step in
             step.microBatches.reduce(largest) { largest, range in
                 let rows = step.rows[range]
+                let shared = step.prompts(range).reduce(0, +)
+                let tokens = rows.reduce(0) { $0 + ids[$1].count }
                 return largest.union(
                     Capacity(
-                        tokens: rows.reduce(0) { $0 + ids[$1].count }, sequences: rows.count,
-                        targets: targets == .nextTokens ? predictedCount(rows) : 0))
+                        tokens: tokens - shared, sequences: rows.count,
+                        targets: targets == .nextTokens ? predictedCount(rows) - shared : 0,
+                        repeated: tokens))
             }
         }
     }
@@ -144,21 +147,11 @@ extension FineTuner {
 
     /// The largest micro-batch that steps over these rows make.
     func capacity(_ steps: [[Int]], tokenBudget: Int) -> Capacity {
-        let lengths = train.ids.map(\.count)
-        return train.capacity(
-            steps.lazy.map {
-                StepRows(
-                    rows: $0, lengths: lengths, tokenBudget: tokenBudget,
-                    groups: self.settings.groups)
-            })
+        train.capacity(steps.lazy.map { self.step($0, tokenBudget: tokenBudget) })
     }
 
     /// The largest micro-batch that evaluating `data` makes.
     func evaluationCapacity(_ data: DataSet, tokenBudget: Int? = nil) -> Capacity {
-        data.capacity([
-            StepRows(
-                rows: Array(0..<data.count), lengths: data.ids.map(\.count),
-                tokenBudget: tokenBudget ?? self.tokenBudget)
-        ])
+        data.capacity([evaluator.step(data, tokenBudget: tokenBudget ?? self.tokenBudget)])
     }
 }

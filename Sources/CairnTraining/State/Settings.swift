@@ -20,7 +20,8 @@ extension FineTuneSettings {
             "decay_scope": .string(decayScope.rawValue),
             "clip": .optional(clip), "class_weights": .string(classWeights.rawValue),
             "precision": .string(precision.rawValue), "seed": .integer(Int64(bitPattern: seed)),
-            "groups": JSONValue(groups), "monitor": .string(monitor.rawValue),
+            "groups": JSONValue(groups), "shared_prompt": .bool(sharesPrompts),
+            "monitor": .string(monitor.rawValue),
             "min_delta": .number(minimumDelta), "patience": patience.map { JSONValue($0) } ?? .null,
         ]
     }
@@ -47,6 +48,8 @@ extension FineTuneSettings {
         precision = try reader.choice("precision", Precision.self)
         seed = try reader.bits("seed")
         groups = try reader.count("groups", atLeast: 1)
+        // Runs of before there was a choice shared nothing.
+        sharesPrompts = try reader.optional("shared_prompt") { try $0.bool($1) } ?? false
         monitor = try reader.choice("monitor", MonitoredFigure.self)
         minimumDelta = try reader.number("min_delta")
         patience = try reader.optional("patience") { try $0.count($1) }
@@ -172,7 +175,8 @@ extension FineTuneSettings {
     /// branch would not be a part of the run that it leads to.
     public static let changeableKeys = [
         "epochs", "learning_rate", "schedule", "power", "cycles", "min_ratio", "warmup",
-        "weight_decay", "clip", "class_weights", "precision", "monitor", "min_delta", "patience",
+        "weight_decay", "clip", "class_weights", "precision", "shared_prompt", "monitor",
+        "min_delta", "patience",
     ]
 
     /// A copy with one setting changed; `none` stands for no value.

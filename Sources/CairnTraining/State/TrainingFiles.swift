@@ -89,7 +89,7 @@ public struct SavedRun: Sendable {
     let optimizer: (step: UInt64, groups: [OptimizerState.Group])
 
     /// Reads the state document of a checkpoint directory.
-    init(ofCheckpoint directory: URL) throws {
+    package init(ofCheckpoint directory: URL) throws {
         let file = directory.appendingPathComponent(TrainingFiles.stateFile)
         guard FileManager.default.fileExists(atPath: file.path) else {
             throw TrainingError.missingFile(
