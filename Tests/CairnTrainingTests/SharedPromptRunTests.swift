@@ -261,21 +261,35 @@ extension GoldenJob {
         }
     }
 
-    @Test func `validation has the bits of a saved checkpoint's own evaluation`() throws {
+    @Test(arguments: [false, true])
+    func `evaluations that share have the bits of those that do not`(isCausal: Bool) throws {
         var golden = try golden()
+        if isCausal { try makeCausal(&golden) }
         golden.options.testData = golden.options.data
         let job = try golden.job()
         _ = try job.run()
-
-        let evaluation = try #require(try job.evaluateTest())
-
         let inference = try Inference(
             golden.best, base: golden.options.model, context: try Context(threads: 1))
-        let corpus = try inference.labelledCorpus(golden.options.data)
-        let judged = try inference.evaluate(
-            inference.labelledRows(corpus), precision: golden.options.settings.precision)
-        #expect(evaluation.logits == judged.logits)
-        #expect(evaluation.loss == judged.loss)
+        let rows = try inference.labelledRows(
+            try inference.labelledCorpus(golden.options.data))
+        let precision = golden.options.settings.precision
+        let plain = try #require(
+            try Evaluator(
+                inference.checkpoint.model, task: job.task, pooling: inference.checkpoint.pooling,
+                precision: precision, tokenBudget: 300
+            ).evaluate(rows))
+
+        let tested = try #require(try job.evaluateTest())
+
+        for shared in [
+            tested, try inference.evaluate(rows, precision: precision),
+            try inference.evaluate(rows, precision: precision, tokenBudget: 60),
+        ] {
+            #expect(shared.logits == plain.logits)
+            #expect(shared.tokenLosses == plain.tokenLosses)
+            #expect(shared.loss == plain.loss)
+        }
+        #expect((plain.tokenLosses != nil) == isCausal)
     }
 
     @Test func `a run is replayed with what its settings say`() throws {

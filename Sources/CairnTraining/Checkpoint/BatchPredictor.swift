@@ -58,7 +58,7 @@ public final class BatchPredictor: @unchecked Sendable {
         evaluator = try Evaluator(
             checkpoint.model, task: checkpoint.task, pooling: checkpoint.pooling,
             precision: precision ?? checkpoint.precision, tokenBudget: tokenBudget,
-            hasTargets: false)
+            hasTargets: false, prefix: nil, sharesPrompts: true)
         self.tokenBudget = tokenBudget
     }
 

@@ -71,14 +71,15 @@ public struct Inference {
         return data
     }
 
-    /// Logits, and where the rows have targets, loss and metrics.
+    /// Logits, and where the rows have targets, loss and metrics. What rows of a decoder that follow
+    /// one another begin with alike is computed once, which changes no bit.
     public func evaluate(
         _ data: DataSet, precision: Precision? = nil, tokenBudget: Int = 2048
     ) throws -> Evaluation {
         let evaluator = try Evaluator(
             checkpoint.model, task: checkpoint.task, pooling: checkpoint.pooling,
             precision: precision ?? checkpoint.precision, tokenBudget: tokenBudget,
-            hasTargets: data.targets != .none)
+            hasTargets: data.targets != .none, prefix: nil, sharesPrompts: true)
         guard let evaluation = try evaluator.evaluate(data) else {
             preconditionFailure("an evaluation that nothing stops ends with a result")
         }

@@ -27,7 +27,8 @@ extension FineTuneJob {
         try run.apply(to: model.parameters, nil)
         let evaluator = try Evaluator(
             model, task: task, pooling: pooling, precision: options.settings.precision,
-            tokenBudget: tuner.tokenBudget)
+            tokenBudget: tuner.tokenBudget, prefix: nil,
+            sharesPrompts: options.settings.sharesPrompts)
         evaluator.program.shareMemory(of: tuner.program)
         let evaluation = try evaluator.evaluate(test, ranks: ranks)
         guard ranks.isFirst else { return evaluation }
