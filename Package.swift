@@ -16,12 +16,13 @@ let cudaTargets: [Target] =
             .target(
                 name: "CCairnCUDA", dependencies: ["CCairn"], path: "csrc/cuda",
                 exclude: [
-                    "Makefile", "cairncuda.pc.in", "ci", "lt", "module", "src", "test",
-                    "toolkit.sh", "sim/ptx2cpp.py",
+                    "Makefile", "cairncuda.pc.in", "ci", "lt", "module", "nccl", "src",
+                    "test", "toolkit.sh", "sim/ptx2cpp.py",
                 ],
                 sources: ["sim"], publicHeadersPath: "include",
                 cxxSettings: [
                     .define("CUSIM"), .headerSearchPath("sim"), .headerSearchPath("lt"),
+                    .headerSearchPath("nccl"),
                 ])
         ]
     default: []

@@ -6,7 +6,9 @@ import Cairn
 /// The flags of a command that are the machine's and change no result of the CPU's engine.
 struct Machine: CustomStringConvertible {
     static let deviceFlag = Flag(
-        "--device", "NAME", standard: "cpu", "cpu, cuda or cuda:N; cuda needs a build with it")
+        "--device", "NAME", standard: "cpu",
+        "cpu, cuda, cuda:N or cuda-fixed:N, whose bits no number of ranks moves; a GPU needs a "
+            + "build with CUDA")
 
     var threads: Int
     var isa: ISA
@@ -51,7 +53,7 @@ extension Arguments {
         }
         let name = string("--device") ?? "cpu"
         guard let device = Device(name) else {
-            throw usage("--device must be cpu, cuda or cuda:N, found '\(name)'")
+            throw usage("--device must be cpu, cuda:N or cuda-fixed:N, found '\(name)'")
         }
         return Machine(
             threads: threads, isa: try choice("--isa", ISA.self) ?? .best, device: device,

@@ -9,21 +9,23 @@ internal import CCairn
 
     extension Engine {
         /// Opens a GPU.
-        static func cuda(_ number: Int) throws(KernelError) -> Engine {
+        static func cuda(
+            _ number: Int, as device: Device, ownKernels: Bool = false
+        ) throws(KernelError) -> Engine {
             let version = cairn_cuda_abi_version()
             guard version == CAIRN_CUDA_ABI_VERSION,
                 let backend = cairn_cuda_backend(MemoryLayout<cairn_backend>.size)
             else {
                 throw .noDevice(
-                    .cuda(number),
+                    device,
                     reason: "libcairncuda (version \(version)) belongs to another version of Cairn")
             }
-            var options = cairn_cuda_options()
+            var options = cairn_cuda_options(memory_budget: 0, own_kernels: ownKernels)
             var opened: OpaquePointer?
             let status = cairn_cuda_open(Int32(clamping: number), &options, &opened)
             guard status == .ok, let opened else {
                 let sentence = String(cString: cairn_cuda_error_text())
-                throw .noDevice(.cuda(number), reason: sentence)
+                throw .noDevice(device, reason: sentence)
             }
             return Engine(backend: backend.pointee, handle: opened) { cairn_cuda_close($0) }
         }
@@ -38,9 +40,11 @@ internal import CCairn
     }
 #else
     extension Engine {
-        static func cuda(_ number: Int) throws(KernelError) -> Engine {
+        static func cuda(
+            _ number: Int, as device: Device, ownKernels: Bool = false
+        ) throws(KernelError) -> Engine {
             throw .noDevice(
-                .cuda(number),
+                device,
                 reason: "this build has no CUDA engine; CAIRN_CUDA=1 swift build links one")
         }
     }

@@ -7,7 +7,7 @@ internal import CCairn
 ///
 /// A context runs one operation at a time: calls from several threads take turns. Operations of
 /// different contexts run side by side. Results depend neither on `isa` nor on `threads`; with
-/// `.cuda` both only serve what remains on the host.
+/// a GPU both only serve what remains on the host.
 public final class Context: @unchecked Sendable {
     // Unchecked: the handle is only used under the lock, and everything else is constant.
     /// The instruction set of its kernels.
@@ -29,14 +29,16 @@ public final class Context: @unchecked Sendable {
     /// Starts `threads - 1` workers; the caller's thread is the other one.
     ///
     /// - Throws: `unsupportedISA`, `invalidThreads` unless `threads` is in 1...1024,
-    ///   `outOfMemory`, `threadsRefused`; `noDevice` and `deviceFailed` for `.cuda`.
+    ///   `outOfMemory`, `threadsRefused`; `noDevice` and `deviceFailed` for a GPU.
     public init(
         isa: ISA = .best, threads: Int = Context.defaultThreads, device: Device = .cpu
     ) throws(KernelError) {
         guard (1...Self.maximumThreads).contains(threads) else { throw .invalidThreads(threads) }
         switch device {
         case .cpu: engine = try Engine.cpu(isa: isa, threads: threads)
-        case .cuda(let number): engine = try Engine.cuda(number)
+        case .cuda(let number): engine = try Engine.cuda(number, as: device)
+        case .cudaFixed(let number):
+            engine = try Engine.cuda(number, as: device, ownKernels: true)
         }
         self.isa = isa
         self.threads = threads

@@ -9,17 +9,22 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
     case cpu
     /// A GPU by its number, in builds with `CAIRN_CUDA=1`.
     case cuda(Int)
+    /// The same without cuBLASLt, which chooses how it adds by the number of rows: every product is
+    /// by kernels whose order of sums no number of rows or ranks moves.
+    case cudaFixed(Int)
 
-    /// Reads `cpu`, `cuda` (the first one) or `cuda:N`; nil for anything else.
+    /// Reads `cpu`, `cuda:N` and `cuda-fixed:N`, without a number the first one; nil for anything
+    /// else.
     public init?(_ text: String) {
-        switch text {
-        case "cpu": self = .cpu
-        case "cuda": self = .cuda(0)
-        default:
-            guard text.hasPrefix("cuda:"), let number = Int(text.dropFirst(5)), number >= 0,
-                "cuda:\(number)" == text
-            else { return nil }
-            self = .cuda(number)
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let number = parts.count == 1 ? 0 : Int(parts[1]), number >= 0,
+            parts.count == 1 || "\(number)" == parts[1]
+        else { return nil }
+        switch parts[0] {
+        case "cpu" where parts.count == 1: self = .cpu
+        case "cuda": self = .cuda(number)
+        case "cuda-fixed": self = .cudaFixed(number)
+        default: return nil
         }
     }
 
@@ -27,6 +32,7 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .cpu: "cpu"
         case .cuda(let number): "cuda:\(number)"
+        case .cudaFixed(let number): "cuda-fixed:\(number)"
         }
     }
 
@@ -36,6 +42,7 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .cpu: "cpu"
         case .cuda: "cuda"
+        case .cudaFixed: "cuda-fixed"
         }
     }
 }

@@ -8,25 +8,32 @@ import Testing
     @Test func `a device is read from its name and written back`() {
         #expect(Device("cpu") == .cpu)
         #expect(Device("cuda") == .cuda(0))
-        for device in [Device.cpu, .cuda(0), .cuda(13)] {
+        #expect(Device("cuda-fixed") == .cudaFixed(0))
+        for device in [Device.cpu, .cuda(0), .cuda(13), .cudaFixed(0), .cudaFixed(2)] {
             #expect(Device("\(device)") == device)
         }
     }
 
-    @Test(arguments: ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:01", "cuda:1 "])
+    @Test(arguments: [
+        "", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:01", "cuda:1 ", "cpu:0",
+        "cuda-fixed:",
+        "cuda:1:2", "cuda-own",
+    ])
     func `what names no device is refused`(name: String) {
         #expect(Device(name) == nil)
     }
 
     @Test(.enabled(if: Device.cudaCount == 0))
     func `cuda without a device is an error, never a run on the CPU`() throws {
-        let error = #expect(throws: KernelError.self) { try Context(device: .cuda(0)) }
-        guard case .noDevice(.cuda(0), let reason) = error else {
-            Issue.record("got \(String(describing: error))")
-            return
+        for device in [Device.cuda(0), .cudaFixed(0)] {
+            let error = #expect(throws: KernelError.self) { try Context(device: device) }
+            guard case .noDevice(device, let reason) = error else {
+                Issue.record("got \(String(describing: error))")
+                return
+            }
+            #expect(!reason.isEmpty)
+            #expect("\(error!)" == "\(device) cannot be used: \(reason)")
         }
-        #expect(!reason.isEmpty)
-        #expect("\(error!)" == "cuda:0 cannot be used: \(reason)")
     }
 
     @Test(.enabled(if: Device.cudaCount > 0))

@@ -252,6 +252,62 @@ import Testing
     }
 }
 
+@Suite struct DeviceSumTests {
+    /// Sizes of the ranks' parts, one of them empty, one of them all there is.
+    @Test(arguments: GradientChainTests.parts, [nil, 1, 16, 100, 100_000])
+    func `groups are moved, and added in order, whatever the ranks and pieces`(
+        parts: [Int], piece: Int?
+    ) throws {
+        let office = PostOffice(parts.count)
+        let total = parts.reduce(0, +)
+        let sums = try office.run { ranks in
+            let first = parts[..<ranks.rank].reduce(0, +)
+            let (program, context) = try GradientChainTests.program(
+                3 + parts[ranks.rank], from: first)
+            let gradients = program.groupGradients!
+            let devices = ThreadDevices(office, rank: ranks.rank, context)
+            // Ranks do not wait for each other between the pieces, nor between two sums.
+            let sum = try DeviceSum(
+                devices, rank: ranks.rank, size: ranks.size, groups: total, gradients,
+                context: context, piece: piece == 1 ? max(gradients.count / 50, 1) : piece)
+            for _ in 0..<2 { try sum.add(groupsOf: parts) }
+            return context.read(gradients.total)
+        }.map { try $0.get() }
+
+        let expected = (0..<sums[0].count).map { element in
+            (0..<total).reduce(Float(0)) { $0 + GradientChainTests.number($1, element) }
+        }
+        for sum in sums { #expect(sum.map(\.bitPattern) == expected.map(\.bitPattern)) }
+        // A rank sends what others add up, and what it added up to all.
+        for rank in parts.indices {
+            let own = DeviceSum.slice(rank, of: parts.count, expected.count).count
+            let others = expected.count - own
+            let sent = parts[rank] * others + (parts.count - 1) * own
+            #expect(office.sentBytes(rank) == 2 * 4 * sent, "rank \(rank)")
+        }
+    }
+
+    @Test(arguments: [1, 15, 16, 17, 1000], [1, 2, 3, 7])
+    func `slices are all elements, in order`(count: Int, ranks: Int) {
+        let slices = (0..<ranks).map { DeviceSum.slice($0, of: ranks, count) }
+
+        #expect(slices.flatMap { Array($0) } == Array(0..<count))
+    }
+
+    @Test func `on the processor the sum goes over the host, and nothing is said`() throws {
+        let office = PostOffice(2)
+        let notes = try office.run { ranks in
+            let (program, context) = try GradientChainTests.program(2, from: 0)
+            let chain = try GradientChain(
+                ranks.transport!, program.groupGradients!, context: context)
+            let choice = try SumChoice(
+                ranks, groups: 4, program.groupGradients!, context: context, over: chain)
+            return (choice.sum === chain, choice.note)
+        }.map { try $0.get() }
+        for (isChain, note) in notes { #expect(isChain && note == nil) }
+    }
+}
+
 @Suite struct LauncherTests {
     static let cases: [([String: String], size: Int, rank: Int, local: Int, threads: Int)] = [
         ([:], 1, 0, 1, 8),

@@ -139,3 +139,28 @@ final class ThreadTransport: Transport {
 
     func abandon() { office.close() }
 }
+
+/// The devices of the threads, whose memory is the host's: what NCCL does between GPUs.
+final class ThreadDevices: DeviceTransport {
+    private let transport: ThreadTransport
+    private let context: Context
+
+    init(_ office: PostOffice, rank: Int, _ context: Context) {
+        transport = ThreadTransport(office, rank: rank)
+        self.context = context
+    }
+
+    func exchange(_ parcels: [Parcel]) throws {
+        let messages = parcels.filter { !$0.arrives }.map { parcel in
+            context.read(parcel.memory).withUnsafeBytes { transport.start($0, to: parcel.rank) }
+        }
+        for parcel in parcels where parcel.arrives {
+            var numbers = [Float](repeating: .nan, count: parcel.memory.count)
+            try numbers.withUnsafeMutableBytes {
+                try transport.receive(into: $0, from: parcel.rank)
+            }
+            context.write(numbers, to: parcel.memory)
+        }
+        for message in messages { try transport.finish(message) }
+    }
+}

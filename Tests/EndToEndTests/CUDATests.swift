@@ -12,7 +12,7 @@ import Testing
         let result = try CairnProcess.run(job.finetune("--device", "gpu"), in: job.url)
 
         #expect(result.exitCode == 2)
-        #expect(result.errors.contains("--device must be cpu, cuda or cuda:N, found 'gpu'"))
+        #expect(result.errors.contains("--device must be cpu, cuda:N or cuda-fixed:N, found 'gpu'"))
     }
 
     @Test(.enabled(if: Device.cudaCount == 0))

@@ -117,6 +117,16 @@ public struct StepRows: Sendable, Equatable {
         Set((0...groups).map { $0 * rows / groups }).sorted()
     }
 
+    /// The groups with rows that a rank takes.
+    private static func share(of rank: Int, _ ranks: Int, _ filled: Int) -> Range<Int> {
+        rank * filled / ranks..<(rank + 1) * filled / ranks
+    }
+
+    /// How many groups with rows each rank takes.
+    func groupCounts(ranks: Int) -> [Int] {
+        (0..<ranks).map { Self.share(of: $0, ranks, edges.count - 1).count }
+    }
+
     /// The part of a rank: whole groups that follow one another, as many as the other ranks have or
     /// one more or less.
     package init(
@@ -124,8 +134,7 @@ public struct StepRows: Sendable, Equatable {
         ranks: Int
     ) {
         edges = Self.edges(rows.count, groups)
-        let filled = edges.count - 1
-        ownGroups = rank * filled / ranks..<(rank + 1) * filled / ranks
+        ownGroups = Self.share(of: rank, ranks, edges.count - 1)
         let end = edges[ownGroups.upperBound]
         var ranges: [Range<Int>] = []
         var start = edges[ownGroups.lowerBound]

@@ -187,6 +187,7 @@ public final class FineTuneJob {
         measured.firstStep = tuner.state.step
         let ranks = tuner.ranks
         try ranks.requireSame(identity, what: "job")
+        let note = try tuner.joinDevices()
         let opened = try ranks.together { ranks.isFirst ? try open(report) : nil }
         guard let desk = opened else {
             return try tuner.run(RunControls(stop: stop, wantsSave: wantsSave))
@@ -200,6 +201,7 @@ public final class FineTuneJob {
             for note in desk.journal.takeNotes() { report(.note(note)) }
             for note in log.notes { report(.note(note)) }
         }
+        if let note { report(.note(note)) }
         openPrefix { report(.note($0)) }
         var result: FineTuneReport
         do {

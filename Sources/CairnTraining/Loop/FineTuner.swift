@@ -32,7 +32,8 @@ public final class FineTuner {
     private let classWeights: [Float]?
     /// The processes that train this model together.
     public let ranks: Ranks
-    private let chain: GradientChain?
+    /// How their gradients become one sum; nil where there is one process.
+    private var sum: (any GroupSum)?
     /// A save that another rank was asked for.
     private var wantsSave = false
     let program: Program
@@ -96,10 +97,8 @@ public final class FineTuner {
             differentiates: true, parameters: model.parameters, precision: settings.precision)
         if let transport = ranks.transport {
             try program.separateGroups((settings.groups + ranks.size - 1) / ranks.size)
-            chain = try GradientChain(
+            sum = try GradientChain(
                 transport, program.groupGradients!, context: model.parameters.context)
-        } else {
-            chain = nil
         }
         evaluator = try Evaluator(
             model, task: task, pooling: pooling, classWeights: classWeights,
@@ -115,6 +114,18 @@ public final class FineTuner {
             settings.schedule, peak: settings.learningRate, warmup: settings.warmup,
             totalSteps: settings.epochs * Self.stepsPerEpoch(train.count, settings.batchSize),
             options: settings.scheduleOptions)
+    }
+
+    /// Lets the gradients of several ranks go from GPU to GPU where they can; all ranks call it.
+    ///
+    /// - Returns: what a user should know of how they go; nil where there was no choice.
+    func joinDevices() throws -> String? {
+        guard let chain = sum as? GradientChain else { return nil }
+        let choice = try SumChoice(
+            ranks, groups: settings.groups, program.groupGradients!,
+            context: model.parameters.context, over: chain)
+        sum = choice.sum
+        return choice.note
     }
 
     private static func stepsPerEpoch(_ rows: Int, _ batchSize: Int) -> Int {
@@ -320,7 +331,7 @@ public final class FineTuner {
             throw TrainingError.nonFinite(
                 what: "training loss", step: state.step + 1, epoch: state.epoch)
         }
-        try chain?.run(groups: step.ownGroups.count)
+        try sum?.add(groupsOf: step.groupCounts(ranks: ranks.size))
         gradients = try program.finishedGradients()
         try update(&totals)
         totals.seconds = (clock.now - start).inSeconds

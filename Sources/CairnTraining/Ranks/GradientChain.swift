@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The one all-reduce: gradients of groups, added in the order of the groups over all ranks.
+/// The all-reduce over the host's memory: gradients of groups, added in the order of the groups over all ranks.
 
 import CairnEngine
 import CairnGraph
@@ -21,6 +21,7 @@ package final class GradientChain {
     private let context: Context
     private let chunk: Int
     private let sum: Buffer
+    var rank: Int { transport.rank }
     private let inbox: Letter
     private let upward: Outbox
     private let downward: Outbox

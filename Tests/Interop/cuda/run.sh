@@ -12,6 +12,8 @@ part=${1:-both}
 part_a() {
     echo "-- kernels on the simulator: plain in four orders, ASan+UBSan, TSan"
     make -s -C csrc/cuda -j2 check-sim
+    echo "-- messages between ranks, with a double of NCCL and without any"
+    make -s -C csrc/cuda check-ranks
 }
 
 part_b() {

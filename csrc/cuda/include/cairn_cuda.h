@@ -17,7 +17,7 @@ extern "C" {
 #pragma clang assume_nonnull begin
 
 /// Raised whenever a declaration of this header changes its meaning.
-#define CAIRN_CUDA_ABI_VERSION 1
+#define CAIRN_CUDA_ABI_VERSION 2
 
 /// Outcome of the calls that open a device.
 typedef enum CAIRN_CLOSED cairn_cuda_status : int32_t {
@@ -29,6 +29,8 @@ typedef enum CAIRN_CLOSED cairn_cuda_status : int32_t {
     CAIRN_CUDA_STATUS_OUT_OF_MEMORY CAIRN_AS("outOfMemory") = 3,
     /// Anything else that the driver refuses.
     CAIRN_CUDA_STATUS_FAILED CAIRN_AS("failed") = 4,
+    /// libnccl.so.2 is not on the loader's path, or lacks what is called of it.
+    CAIRN_CUDA_STATUS_NO_NCCL CAIRN_AS("noNCCL") = 5,
 } cairn_cuda_status;
 
 /// How a device is opened. All zeros is what a training run wants.
@@ -65,6 +67,39 @@ cairn_cuda_memory cairn_cuda_memory_of(const cairn_context *context);
 /// The table of operations, or null unless it is `table_bytes` long: the size that the caller's
 /// headers say.
 const cairn_backend *_Nullable cairn_cuda_backend(size_t table_bytes);
+
+/// By what the ranks of one run find each other; the first makes it, and all get its bytes.
+typedef struct cairn_cuda_ranks_id {
+    uint8_t bytes[128];
+} cairn_cuda_ranks_id;
+
+/// Device memory that goes to another rank or comes from it.
+typedef struct cairn_cuda_parcel {
+    void *memory;  ///< Of the context.
+    size_t bytes;
+    int32_t rank;  ///< The other one.
+    bool arrives;
+} cairn_cuda_parcel;
+
+/// The version of the NCCL that the loader finds, as 22703 for 2.27.3.
+///
+/// - Fails: CAIRN_CUDA_STATUS_NO_NCCL where there is none; `cairn_cuda_error_text` says why.
+CAIRN_CHECKED cairn_cuda_status cairn_cuda_nccl_version(int32_t *version);
+
+/// Makes an id for ranks that join each other; it serves once.
+CAIRN_CHECKED cairn_cuda_status cairn_cuda_make_ranks_id(cairn_cuda_ranks_id *id);
+
+/// Makes a context rank `rank` of `size`, once; returns when all of them have called it. Each needs
+/// a GPU of its own.
+CAIRN_CHECKED cairn_cuda_status cairn_cuda_join(cairn_context *context,
+                                                const cairn_cuda_ranks_id *id, int32_t rank,
+                                                int32_t size);
+
+/// Sends and receives all parcels at once, behind what the context was asked for before, and does
+/// not wait. Every rank calls it; what two ranks send each other meets what they expect in the order
+/// of the parcels, and must have its length.
+CAIRN_CHECKED cairn_cuda_status cairn_cuda_exchange(cairn_context *context,
+                                                    const cairn_cuda_parcel *parcels, size_t count);
 
 #pragma clang assume_nonnull end
 #pragma GCC visibility pop

@@ -92,14 +92,18 @@ cudaError_t cusim::enqueue_kernel(const char *name, const void *fn, dim3 g, dim3
     return enqueue(s, [=] { run_grid(name, g, b, smem, f); });
 }
 
-// A library call that works on device memory from host code (cublasLt).
-cudaError_t cusim::enqueue_host(const char *name, std::initializer_list<const void *> ps,
-                                cudaStream_t s, std::function<void()> f) {
+// A library call that works on device memory from host code (cublasLt, NCCL).
+cudaError_t cusim::enqueue_host(const char *name, const void *const *ps, size_t n, cudaStream_t s,
+                                std::function<void()> f) {
     ENTER();
-    for (const void *p : ps)
-        if (!find(p)) {
-            fprintf(stderr, "cusim: %s: %p is not device memory\n", name, p);
+    for (size_t i = 0; i < n; i++)
+        if (!find(ps[i])) {
+            fprintf(stderr, "cusim: %s: %p is not device memory\n", name, ps[i]);
             return error(cudaErrorInvalidValue);
         }
     return enqueue(s, std::move(f));
+}
+cudaError_t cusim::enqueue_host(const char *name, std::initializer_list<const void *> ps,
+                                cudaStream_t s, std::function<void()> f) {
+    return enqueue_host(name, ps.begin(), ps.size(), s, std::move(f));
 }

@@ -19,6 +19,7 @@
 #include "optimizer.cu"
 #include "quantized.cu"
 #include "random.cu"
+#include "ranks.cu"
 #include "rope.cu"
 #include "rows.cu"
 #include "scatter.cu"

@@ -16,8 +16,9 @@ constexpr int LEAST_CAPABILITY = 8;
 
 thread_local char error_text[256] = "";
 
-__attribute__((format(printf, 2, 3))) cairn_cuda_status refuse(cairn_cuda_status status,
-                                                               const char *format, ...) {
+}  // namespace
+
+cairn_cuda_status refuse(cairn_cuda_status status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(error_text, sizeof error_text, format, arguments);
@@ -25,8 +26,10 @@ __attribute__((format(printf, 2, 3))) cairn_cuda_status refuse(cairn_cuda_status
     return status;
 }
 
+namespace {
+
 /// A runtime's error where no context exists yet.
-cairn_cuda_status refuse(cudaError_t error, const char *what) {
+cairn_cuda_status refuse_error(cudaError_t error, const char *what) {
     (void)cudaGetLastError();
     switch (error) {
     case cudaSuccess:
@@ -66,7 +69,7 @@ cairn_cuda_status open_device(cairn_context *context, const cairn_cuda_options *
         error = cudaMallocHost((void **)&context->faults_host, sizeof(uint32_t));
     if (error == cudaSuccess)
         error = cudaMemsetAsync(context->faults, 0, sizeof(uint32_t), context->stream);
-    if (error != cudaSuccess) return refuse(error, "opening the device");
+    if (error != cudaSuccess) return refuse_error(error, "opening the device");
     *context->faults_host = FAULT_NONE;
     context->budget = options->memory_budget > 0 ? options->memory_budget : available;
     if (!options->own_kernels) context->lt.start();
@@ -110,8 +113,8 @@ cairn_cuda_status cairn_cuda_device_count(int32_t *count) {
     *count = 0;
     int found = 0;
     const cudaError_t error = cudaGetDeviceCount(&found);
-    if (error != cudaSuccess) return cairn::refuse(error, "counting devices");
-    if (found <= 0) return cairn::refuse(cudaErrorNoDevice, "counting devices");
+    if (error != cudaSuccess) return cairn::refuse_error(error, "counting devices");
+    if (found <= 0) return cairn::refuse_error(cudaErrorNoDevice, "counting devices");
     *count = found;
     return CAIRN_CUDA_STATUS_OK;
 }
@@ -141,6 +144,7 @@ cairn_cuda_status cairn_cuda_open(int32_t device, const cairn_cuda_options *opti
 void cairn_cuda_close(cairn_context *context) {
     (void)cudaSetDevice(context->device);
     if (context->stream) (void)cudaStreamSynchronize(context->stream);
+    context->ranks.close(context->is_broken);
     context->lt.close();
     while (!context->sizes.empty()) cairn::give(context, context->sizes.begin()->first);
     if (context->faults) (void)cudaFree(context->faults);

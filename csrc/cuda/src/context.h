@@ -8,6 +8,7 @@
 
 #include "lt.h"
 #include "operations.h"
+#include "ranks.h"
 #include "staging.h"
 #include "uploads.h"
 
@@ -21,6 +22,7 @@ struct cairn_context {
     cairn::Staging staging;
     cairn::Uploads uploads;
     cairn::Lt lt;
+    cairn::Communicator ranks;
     void *scratch;
     size_t scratch_bytes;
     uint32_t *faults;       ///< On the device: 0, or the largest `Fault` that a kernel met.
@@ -39,6 +41,10 @@ enum Fault : uint32_t {
     FAULT_ROW_INDEX,
     FAULT_TARGET,
 };
+
+/// Notes for `cairn_cuda_error_text` why a call outside of the table failed, and returns `status`.
+__attribute__((format(printf, 2, 3))) cairn_cuda_status refuse(cairn_cuda_status status,
+                                                               const char *format, ...);
 
 /// Notes why the context failed and returns `status`.
 __attribute__((format(printf, 3, 4))) cairn_status fail(cairn_context *context,

@@ -40,7 +40,14 @@ static const struct {
     {"gradient", test_gradient}, {"failures", test_failures},
 };
 
-/// test [name of a test]
+/// Whether a test was asked for: by its name, or because none was named.
+static bool is_wanted(const char *name, int count, char **arguments) {
+    for (int i = 1; i < count; i++)
+        if (strcmp(arguments[i], name) == 0) return true;
+    return count < 2;
+}
+
+/// test [names of tests]
 int main(int count, char **arguments) {
     if (cairn_cuda_abi_version() != CAIRN_CUDA_ABI_VERSION
         || !cairn_cuda_backend(sizeof(cairn_backend)) || cairn_cuda_backend(8)) {
@@ -53,7 +60,7 @@ int main(int count, char **arguments) {
         const int refused = open_engines(own_kernels);
         if (refused) return refused;
         for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-            if (count > 1 && strcmp(arguments[1], tests[i].name) != 0) continue;
+            if (!is_wanted(tests[i].name, count, arguments)) continue;
             const clock_t start = clock();
             tests[i].run();
             printf("%-14s %5.2f s\n", tests[i].name, (double)(clock() - start) / CLOCKS_PER_SEC);

@@ -57,6 +57,17 @@ static void test_widen(cairn_dtype dtype) {
     triple_free(&y);
 }
 
+/// A probability just above a number that one of the first row's features draws: it is not kept.
+static float above_a_draw(uint64_t key, uint32_t step, uint32_t row_id) {
+    const uint32_t halves[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+    for (uint32_t quad = 0;; quad++) {
+        uint32_t words[4] = {quad, 0, row_id, step};
+        cairn_philox(words, halves);
+        // So small that half a unit more is a float.
+        if (words[0] >> 8 < 1 << 22) return ((float)(words[0] >> 8) + 0.5f) * 0x1p-24f;
+    }
+}
+
 static void test_dropout(size_t rows, size_t width, float probability) {
     const cairn_dropout_config config = {probability, 0x123456789abcdef0u, 7};
     uint32_t ids[64], places[64];
@@ -106,6 +117,7 @@ void test_elementwise(void) {
     test_dropout(7, 33, 0.1f);
     test_dropout(20, 64, 0.9f);
     test_dropout(3, 10, 0);
+    test_dropout(1, 64, above_a_draw(0x123456789abcdef0u, 7, 1000000000u));
     test_rope(1, 1, 1, false);
     test_rope(5, 3, 16, false);
     test_rope(9, 2, 20, true);
