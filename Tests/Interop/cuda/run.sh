@@ -5,6 +5,8 @@
 # PTX, and asks the library for a device.
 #
 #   run.sh [a|b]   one part alone
+#
+# ranks.sh and linked.sh beside it build the whole program, which takes minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 part=${1:-both}
@@ -27,7 +29,8 @@ part_b() {
     echo "-- nvcc's PTX on the simulator"
     make -s -C csrc/cuda check-ptx
     echo "-- the library itself"
-    make -s -C csrc/cuda build/test_real
+    make -s -C csrc/cuda build/test_real build/ranks_real
+    csrc/cuda/build/ranks_real none
     csrc/cuda/build/test_real || code=$?
     # 0 where there is a GPU after all, 77 where the library says that there is none.
     [ "$code" -eq 0 ] || [ "$code" -eq 77 ]
