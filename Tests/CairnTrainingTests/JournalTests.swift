@@ -38,24 +38,34 @@ import Testing
             self.seconds = seconds
         }
 
-        /// Copies a directory in which a save may be under way: first the steps, which are removed
-        /// when a checkpoint holds them, then the checkpoints.
+        /// Copies a directory as it is at one moment: again, where a save changed it meanwhile.
         private static func copy(_ source: URL, to target: URL) {
             let manager = FileManager.default
-            func copy(_ folder: String, _ chosen: (String) -> Bool) {
-                let (from, to) = (
-                    source.appendingPathComponent(folder), target.appendingPathComponent(folder)
-                )
-                try? manager.createDirectory(at: to, withIntermediateDirectories: true)
-                for name in (try? manager.contentsOfDirectory(atPath: from.path)) ?? []
-                where chosen(name) {
-                    try? manager.copyItem(
-                        at: from.appendingPathComponent(name), to: to.appendingPathComponent(name))
-                }
+            var before = places(source)
+            while true {
+                try? manager.removeItem(at: target)
+                try? manager.copyItem(at: source, to: target)
+                let after = places(source)
+                if let after, after == before { break }
+                usleep(500)
+                before = places(source)
             }
-            copy("training/journal") { _ in true }
-            copy("training") { $0 != "journal" }
-            copy("") { !$0.hasPrefix(".") && $0 != "training" }
+            try? manager.removeItem(at: target.appendingPathComponent(".cairn-lock"))
+        }
+
+        /// Every file and directory by its number; nil while a save makes or removes some.
+        private static func places(_ directory: URL) -> [String: Int]? {
+            var places: [String: Int] = [:]
+            let names = (try? FileManager.default.subpathsOfDirectory(atPath: directory.path)) ?? []
+            for name in names {
+                if [".tmp-", ".old-", ".gone-"].contains(where: { name.contains($0) }) {
+                    return nil
+                }
+                let path = directory.appendingPathComponent(name).path
+                let facts = try? FileManager.default.attributesOfItem(atPath: path)
+                places[name] = (facts?[.systemFileNumber] as? NSNumber)?.intValue
+            }
+            return places
         }
 
         func killed(after step: Int) -> URL { golden.directory.file("killed-\(step)") }
