@@ -49,6 +49,8 @@ void test_gradient(void) {
             test_groups(&parts[i], 1, 1, p);
             test_groups(&parts[i], 20, 90, p);
             test_groups(&parts[i], 130, 140, p);
+            // Large enough that cuBLASLt takes a resumed group of five rows.
+            test_groups(&parts[i], 229, 230, p);
         }
     test_many();
 }
