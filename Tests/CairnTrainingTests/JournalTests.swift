@@ -31,11 +31,20 @@ import Testing
                 report: { [out = golden.options.output] event in
                     guard case .step(let step) = event else { return }
                     seconds.append(step.seconds)
+                    Self.wait(for: step.step, in: out)
                     Self.copy(out, to: directory.file("killed-\(step.step)"))
                 })
             self.golden = golden
             outcome = Outcome(report)
             self.seconds = seconds
+        }
+
+        /// Waits until a step is on the disk, in the journal or in a checkpoint, or for a while.
+        static func wait(for step: Int, in directory: URL) {
+            for _ in 0..<20000 {
+                if (try? RunDirectory(directory).reachedStep) ?? 0 >= step { return }
+                usleep(500)
+            }
         }
 
         /// Copies a directory as it is at one moment: again, where a save changed it meanwhile.
@@ -291,6 +300,7 @@ import Testing
             try FineTuneJob(options, ranks: ranks).run(
                 report: { event in
                     guard case .step(let step) = event, step.step == last else { return }
+                    Run.wait(for: last, in: options.output)
                     try? FileManager.default.copyItem(at: options.output, to: image)
                 })
         }

@@ -104,7 +104,9 @@ package final class FaultyFiles: FileOperations, @unchecked Sendable {
         try system.synchronize(file, path: path)
     }
 
-    package func leaveMemory(_ file: Int32) { system.leaveMemory(file) }
+    package func bypassMemory(_ file: Int32, _ bypasses: Bool) -> Bool {
+        system.bypassMemory(file, bypasses)
+    }
 
     package func close(_ file: Int32, path: String) throws(FormatError) {
         try system.close(file, path: path)

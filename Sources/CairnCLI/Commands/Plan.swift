@@ -74,7 +74,8 @@ enum PlanText {
             ("parameters", memory.parameters),
             ("gradients", memory.gradients), ("optimizer", memory.optimizer),
             ("activations", memory.activations), ("validation", memory.validation),
-            ("copy to save", memory.savedCopy), ("test, at the end", memory.test),
+            ("copy to save", memory.savedCopy), ("for the journal", memory.journal),
+            ("test, at the end", memory.test),
             ("process", memory.process),
         ] where count > 0 {
             lines.append("  \(padded(name, 18))\(bytes(count))")

@@ -112,13 +112,10 @@ public struct FileSink: ByteSink {
     }
 
     /// Brings the bytes to the medium and closes the file, which a failure closes too.
-    ///
-    /// - Parameter leavesMemory: whether the system is told that nobody will read them soon.
-    package func finish(leavesMemory: Bool = false) throws(FormatError) {
+    package func finish() throws(FormatError) {
         precondition(byteCount >= reserved, "\(byteCount) of \(reserved) bytes of \(path)")
         do {
             try files.synchronize(descriptor, path: path)
-            if leavesMemory { files.leaveMemory(descriptor) }
         } catch {
             abandon()
             throw error
@@ -127,5 +124,5 @@ public struct FileSink: ByteSink {
     }
 
     /// Closes a file that is about to be removed, so that an error would tell nothing.
-    package func abandon() { try? files.close(descriptor, path: path) }
+    func abandon() { try? files.close(descriptor, path: path) }
 }

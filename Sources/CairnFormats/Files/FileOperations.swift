@@ -38,9 +38,9 @@ package protocol FileOperations: Sendable {
     /// Returns when the file's bytes and its length are on the medium.
     func synchronize(_ file: Int32, path: String) throws(FormatError)
 
-    /// Says that a file's bytes, which are on the medium, need not stay in memory; a system may do
-    /// otherwise.
-    func leaveMemory(_ file: Int32)
+    /// Lets writes go to the medium without a copy in the system's memory, or no longer; false where
+    /// that cannot be. Such writes are of whole blocks, from memory on the bounds of blocks.
+    func bypassMemory(_ file: Int32, _ bypasses: Bool) -> Bool
 
     /// Closes the descriptor, whether or not it throws.
     func close(_ file: Int32, path: String) throws(FormatError)

@@ -79,11 +79,18 @@ package struct SystemFiles: FileOperations {
         if Self.untilDone({ fsync(file) }) != 0 { throw .system("synchronize", path, errno) }
     }
 
-    package func leaveMemory(_ file: Int32) {
+    package func bypassMemory(_ file: Int32, _ bypasses: Bool) -> Bool {
         #if canImport(Darwin)
-            _ = fcntl(file, F_NOCACHE, 1)
+            return fcntl(file, F_NOCACHE, bypasses ? 1 : 0) == 0
         #else
-            _ = posix_fadvise(file, 0, 0, Int32(POSIX_FADV_DONTNEED))
+            #if arch(arm64)
+                let direct: Int32 = 0o200000  // O_DIRECT of the system's fcntl.h, by processor.
+            #else
+                let direct: Int32 = 0o40000
+            #endif
+            let flags = fcntl(file, F_GETFL)
+            return flags >= 0
+                && fcntl(file, F_SETFL, bypasses ? flags | direct : flags & ~direct) == 0
         #endif
     }
 

@@ -9,11 +9,13 @@ import Foundation
 ///
 /// A checkpoint holds parameters and slots in every format that its readers want; the gradients
 /// alone, from which the optimizer makes the same bits again, are a third to a fifth of that. So
-/// keeping every step costs a small part of saving at every step. A step counts as kept when its
-/// file is whole: a torn one fails its fingerprint, and that step is computed again.
+/// keeping every step costs a small part of saving at every step. A step's file is made beside the
+/// next step, and is there in full or not at all; one that was damaged later fails its fingerprint,
+/// and that step is computed again.
 final class StepJournal: @unchecked Sendable {
-    // Unchecked: the numbers of the files, the failure and the notes are behind the lock; the
-    // rest belongs to the thread that trains.
+    // Unchecked: the numbers of the files, the failure and the notes are behind the lock; the memory
+    // of a step goes from the thread that trains to the queue and back, by way of `room`; the rest
+    // belongs to the thread that trains.
 
     /// The last step that can be taken again from here.
     let last: Int
@@ -25,11 +27,14 @@ final class StepJournal: @unchecked Sendable {
     private let files: any FileOperations
     private let lock = NSLock()
     private var kept: Set<Int>
+    /// A checkpoint holds the steps up to this one.
+    private var forgotten = 0
     private var failure: String?
     private var waitingNotes: [String] = []
     private let queue = DispatchQueue(label: "cairn.journal", qos: .utility)
-    /// Files on their way to the medium at once: beyond that the training waits for the disk.
-    private let room = DispatchSemaphore(value: 2)
+    /// The step that is on its way to the medium; the next one waits for it.
+    private let staged = StagedFile()
+    private let room = DispatchSemaphore(value: 1)
 
     /// - Parameters:
     ///   - step: where the state stands.
@@ -44,6 +49,7 @@ final class StepJournal: @unchecked Sendable {
         self.files = files
         self.keeps = keeps
         needsCheckpoint = keeps && !hasCheckpoint
+        try Self.sweep(self.directory, files)
         let found = try Self.steps(in: self.directory, files)
         last = recalls ? Self.last(found, after: step) : step
         kept = found
@@ -58,7 +64,15 @@ final class StepJournal: @unchecked Sendable {
         return Int(name.dropFirst(prefix.count).dropLast(suffix.count))
     }
 
-    /// The steps that a run's journal has, whole or not.
+    /// Removes the step that a kill came upon in the making.
+    private static func sweep(_ directory: URL, _ files: some FileOperations) throws {
+        guard try files.kind(of: directory.path) == .directory else { return }
+        for name in try files.names(in: directory.path) where name.hasPrefix(".") {
+            try files.removeFile(directory.appendingPathComponent(name).path)
+        }
+    }
+
+    /// The steps that a run's journal has.
     private static func steps(
         in directory: URL, _ files: some FileOperations
     ) throws -> Set<Int> {
@@ -113,28 +127,30 @@ final class StepJournal: @unchecked Sendable {
         dimensions: (String) -> [Int], context: Context
     ) {
         guard keeps, lock.withLock({ failure == nil && !kept.contains(entry.step) }) else { return }
-        let path = file(of: entry.step).path
+        // The last step has left the memory for its file.
+        room.wait()
         do {
             try makeDirectory()
-            room.wait()
-            do {
-                var sink = try FileSink(path: path, files: files, hashes: false)
-                do {
-                    try StepRecord.write(
-                        entry, totals, gradients, dimensions: dimensions, context: context,
-                        to: &sink)
-                } catch {
-                    sink.abandon()
-                    throw error
-                }
-                lock.withLock { _ = kept.insert(entry.step) }
-                finish(sink, entry.step)
-            } catch {
-                room.signal()
-                throw error
+            try staged.fill { sink in
+                try StepRecord.write(
+                    entry, totals, gradients, dimensions: dimensions, context: context, to: &sink)
             }
         } catch {
-            fail(entry.step, error)
+            room.signal()
+            return fail(entry.step, error)
+        }
+        queue.async { [self] in
+            defer { room.signal() }
+            do {
+                try staged.write(to: file(of: entry.step), files: files)
+                let isHeld = lock.withLock {
+                    kept.insert(entry.step)
+                    return entry.step <= forgotten
+                }
+                if isHeld { remove(entry.step) }
+            } catch {
+                fail(entry.step, error)
+            }
         }
     }
 
@@ -146,38 +162,20 @@ final class StepJournal: @unchecked Sendable {
         try files.synchronizeDirectory(parent)
     }
 
-    /// A file that goes from the thread that wrote it to the one that finishes it.
-    private struct Written: @unchecked Sendable {
-        // Unchecked: the first thread lets go of it.
-        let sink: FileSink
-    }
-
-    /// Brings a file to the medium beside the training.
-    private func finish(_ sink: FileSink, _ step: Int) {
-        let written = Written(sink: sink)
-        queue.async { [self] in
-            defer { room.signal() }
-            do {
-                // Nobody reads it while the run goes: it leaves the memory to others.
-                try written.sink.finish(leavesMemory: true)
-                try files.synchronizeDirectory(directory.path)
-            } catch {
-                fail(step, error)
-            }
-        }
-    }
-
     private func fail(_ step: Int, _ error: any Error) {
         lock.withLock { failure = "\(error)" }
         say("no step is kept from step \(step) on, and the run goes on: \(error)")
-        remove(step)
     }
 
     // MARK: Letting go
 
     /// Removes the steps that a checkpoint holds.
     func forget(through step: Int) {
-        for other in lock.withLock({ kept }) where other <= step { remove(other) }
+        let known = lock.withLock {
+            forgotten = max(forgotten, step)
+            return kept
+        }
+        for other in known where other <= step { remove(other) }
     }
 
     private func remove(_ step: Int) {

@@ -26,7 +26,7 @@ extension StepRecord {
     /// A step's file: its gradients as tensors under the parameters' names, in fp32.
     static func write(
         _ entry: LedgerEntry, _ totals: StepTotals, _ gradients: [String: Floats],
-        dimensions: (String) -> [Int], context: Context, to sink: inout FileSink
+        dimensions: (String) -> [Int], context: Context, to sink: inout some ByteSink
     ) throws {
         var fingerprint = Fingerprint()
         for name in order(gradients.keys) {

@@ -22,6 +22,8 @@ public final class Optimizer {
     /// The place in `groups` of every parameter that trains.
     private let places: [String: Int]
     private var slots: [String: [String: Buffer]] = [:]
+    /// Names in order, each with its slots in order of their names.
+    private var ordered: [(name: String, slots: [Buffer])] = []
 
     /// Slots of zeros for every parameter that trains, all of them moved by one rule.
     public convenience init(_ rule: UpdateRule = .adamW(), parameters: Parameters) throws {
@@ -46,6 +48,9 @@ public final class Optimizer {
                 buffers[slot] = buffer
             }
             slots[name] = buffers
+        }
+        ordered = slots.sorted { $0.key < $1.key }.map { name, buffers in
+            (name, buffers.sorted { $0.key < $1.key }.map(\.value))
         }
     }
 
@@ -125,12 +130,12 @@ public final class Optimizer {
     func withStateBytes(
         begin: (_ name: String) -> Void = { _ in }, _ body: (UnsafeRawBufferPointer) -> Void
     ) {
-        for name in parameters.trainableNames {
+        for (name, slots) in ordered {
+            let entry = parameters.entry(name)
+            guard entry.isTrainable else { continue }
             begin(name)
-            parameters.entry(name).buffer.withHostBytes(body)
-            for (_, buffer) in (slots[name] ?? [:]).sorted(by: { $0.key < $1.key }) {
-                buffer.withHostBytes(body)
-            }
+            entry.buffer.withHostBytes(body)
+            for buffer in slots { buffer.withHostBytes(body) }
         }
     }
 

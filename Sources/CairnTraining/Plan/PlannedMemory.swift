@@ -22,6 +22,8 @@ public struct PlannedMemory: Sendable, Equatable {
     public internal(set) var activations = 0
     /// What those of validation take beyond that: the two are never there at once.
     public internal(set) var validation = 0
+    /// The gradients of a step on their way to the journal.
+    public internal(set) var journal = 0
     /// The copy of parameters and optimizer that a save writes.
     public internal(set) var savedCopy = 0
     /// The best checkpoint and the larger activations, when it is judged on test rows after the run:
@@ -50,6 +52,7 @@ public struct PlannedMemory: Sendable, Equatable {
             let slots = tuner.optimizer.group(of: name)?.rule.slotNames.count ?? 0
             optimizer += bytes * slots
             savedCopy += bytes * (slots + 1)
+            if job.options.policy.journal { journal += bytes }
         }
         let capacity = tuner.trainingCapacity
         activations = max(
@@ -58,7 +61,7 @@ public struct PlannedMemory: Sendable, Equatable {
         validation = max(
             evaluator.bytes(for: tuner.evaluationCapacity(tuner.validation)) - activations, 0)
         let arena = activations + validation
-        let steady = trial.residentBytes + max(arena - trial.arenaBytes, 0)
+        let steady = trial.residentBytes + journal + max(arena - trial.arenaBytes, 0)
         if let rows = job.test {
             // The copy of the last save is gone by then.
             test =
@@ -69,7 +72,7 @@ public struct PlannedMemory: Sendable, Equatable {
         process = max(
             steady - weights - quantized - parameters - gradients - optimizer - activations
                 - validation
-                - savedCopy, 0)
+                - savedCopy - journal, 0)
     }
 
     var json: JSONValue {
@@ -79,6 +82,7 @@ public struct PlannedMemory: Sendable, Equatable {
             "parameters_bytes": JSONValue(parameters), "gradients_bytes": JSONValue(gradients),
             "optimizer_bytes": JSONValue(optimizer), "activations_bytes": JSONValue(activations),
             "validation_bytes": JSONValue(validation), "saved_copy_bytes": JSONValue(savedCopy),
+            "journal_bytes": JSONValue(journal),
             "test_bytes": JSONValue(test), "process_bytes": JSONValue(process),
         ]
     }
