@@ -396,10 +396,3 @@ public final class FineTuner {
         }
     }
 }
-
-extension Duration {
-    /// The length in seconds.
-    var inSeconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
-    }
-}
