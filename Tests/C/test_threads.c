@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The pool runs every tile exactly once, for any number of threads, hot or asleep.
 
-#define _DEFAULT_SOURCE 1
+#define _GNU_SOURCE 1
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -117,6 +117,57 @@ static void check_lending(size_t threads) {
     cairn_context_destroy(l.context);
 }
 
+#if defined(__linux__)
+/// Where workers may run while a loop does.
+typedef struct places {
+    cpu_set_t callers;
+    _Atomic(size_t) tiles, wrong;
+} places;
+
+static void note_place(const void *arguments, size_t tile, size_t worker) {
+    (void)tile;
+    places *const p = *(places *const *)arguments;
+    usleep(200);
+    if (worker == 0) return;
+    cpu_set_t own, common;
+    bool is_right = pthread_getaffinity_np(pthread_self(), sizeof own, &own) == 0;
+    CPU_AND(&common, &own, &p->callers);
+    is_right = is_right && CPU_EQUAL(&common, &own)
+               && CPU_COUNT(&own) == CPU_COUNT(&p->callers) - 1;
+    p->tiles++;
+    if (!is_right) p->wrong++;
+}
+
+/// A worker has every processor of the caller but the one that the caller is on.
+static void check_places(void) {
+    places p = {.tiles = 0, .wrong = 0};
+    places *const place = &p;
+    check(pthread_getaffinity_np(pthread_self(), sizeof p.callers, &p.callers) == 0, "no affinity");
+    const size_t processors = (size_t)CPU_COUNT(&p.callers);
+    if (processors < 2) return;
+    cairn_context *context = make_context(cairn_isa_best(), 2);
+    for (size_t loop = 0; loop < 50; loop++) {
+        usleep(300);  // Long enough for the worker to sleep.
+        cairn_parallel(context, 8, note_place, &place);
+    }
+    check(p.tiles > 0 && p.wrong == 0, "%zu of %zu tiles ran where the caller may be",
+          (size_t)p.wrong, (size_t)p.tiles);
+    cairn_context_destroy(context);
+
+    // More workers than other processors: they may run anywhere.
+    cpu_set_t own;
+    context = make_context(cairn_isa_best(), processors + 1);
+    cairn_parallel(context, 8, note_place, &place);
+    check(pthread_getaffinity_np(pthread_self(), sizeof own, &own) == 0
+              && CPU_EQUAL(&own, &p.callers),
+          "the caller's own affinity changed");
+    p.tiles = p.wrong = 0;
+    for (size_t loop = 0; loop < 50; loop++) cairn_parallel(context, 64, note_place, &place);
+    check(p.wrong == p.tiles, "workers were kept off a processor that they need");
+    cairn_context_destroy(context);
+}
+#endif
+
 static void check_creation(void) {
     for (size_t i = 0; i < 200; i++) {
         cairn_context *context = make_context(CAIRN_ISA_SCALAR, 1 + i % MAX_THREADS);
@@ -161,6 +212,9 @@ int main(void) {
         check_loops(threads, 300, true);
         check_lending(threads);
     }
+#if defined(__linux__)
+    check_places();
+#endif
     check_scratch();
     return summary();
 }

@@ -9,8 +9,12 @@
 /// A worker that was lent takes no tile until it is given back: it sleeps apart from the others, and
 /// its processor is free for whoever asked. Where every processor has a worker, another thread
 /// beside them would stop one in the middle of a tile, and all would wait for it.
+///
+/// Workers keep off the caller's processor. Linux wakes a sleeper where its waker runs when the
+/// machine is busy; until it has moved one of the two, some milliseconds later, both share that
+/// processor and another one idles.
 
-#define _DEFAULT_SOURCE 1  // Strict C11 hides clock_gettime and posix_memalign otherwise.
+#define _GNU_SOURCE 1  // Strict C11 hides clock_gettime, posix_memalign and affinities otherwise.
 
 #include "core/threads.h"
 
@@ -45,6 +49,7 @@ struct cairn_pool {
     pthread_cond_t returned;
     size_t workers;
     size_t lent;
+    int avoided;  // The processor that no worker runs on; -1 before the first loop.
     struct worker {
         struct cairn_pool *pool;
         size_t number;
@@ -170,6 +175,24 @@ static void wait_until_empty(struct cairn_pool *pool) {
     }
 }
 
+/// Lets no worker run on the processor of the caller, where it has as many others as there are
+/// workers.
+static void keep_off_caller(struct cairn_pool *pool) {
+#if defined(__linux__)
+    const int here = sched_getcpu();
+    if (here < 0 || here == pool->avoided) return;
+    pool->avoided = here;
+    cpu_set_t others;
+    if (pthread_getaffinity_np(pthread_self(), sizeof others, &others) != 0) return;
+    CPU_CLR((size_t)here, &others);
+    if ((size_t)CPU_COUNT(&others) < pool->workers) return;
+    for (size_t i = 0; i < pool->workers; i++)
+        (void)pthread_setaffinity_np(pool->worker[i].thread, sizeof others, &others);
+#else
+    (void)pool;
+#endif
+}
+
 void cairn_parallel(cairn_context *context, size_t tiles, cairn_task task, const void *arguments) {
     if (tiles == 0) return;
     struct cairn_pool *pool = context->pool;
@@ -179,6 +202,7 @@ void cairn_parallel(cairn_context *context, size_t tiles, cairn_task task, const
         float_state_end(before);
         return;
     }
+    keep_off_caller(pool);
     pool->tiles = tiles;
     pool->task = task;
     pool->arguments = arguments;
@@ -217,7 +241,7 @@ cairn_status cairn_pool_create(size_t workers, struct cairn_pool **pool) {
     if (posix_memalign(&memory, CACHE_LINE, sizeof(struct cairn_pool)) != 0)
         return CAIRN_STATUS_OUT_OF_MEMORY;
     struct cairn_pool *made = memory;
-    *made = (struct cairn_pool){.workers = workers, .present = workers};
+    *made = (struct cairn_pool){.workers = workers, .present = workers, .avoided = -1};
     made->worker = calloc(workers + 1, sizeof *made->worker);
     if (!made->worker) {
         free(made);
