@@ -19,8 +19,9 @@ struct BenchOptions {
     static let usage = """
         usage: cairn-bench kernels [--peer PYTHON] [--threads N] [--isa NAME] [--json] [--quick]
                                    [--compare RUN]
-               cairn-bench step --model DIR [--profile] [--threads N] [--isa NAME] [--json]
-                                [--quick] [--compare RUN]
+               cairn-bench step --model DIR [--peer PYTHON] [--type fp32|bf16] [--rows N]
+                                [--tokens LOW-HIGH] [--adapt NAME,...] [--profile] [--threads N]
+                                [--isa NAME] [--json] [--quick] [--compare RUN]
                cairn-bench files [--peer PYTHON] [--json] [--quick] [--compare RUN]
                cairn-bench tokens --model DIR --data FILE [--peer PYTHON] [--json] [--quick]
                                   [--compare RUN]
@@ -28,7 +29,10 @@ struct BenchOptions {
                mpirun -n N cairn-bench ranks [--bytes N,...] [--groups N] [--json] [--quick]
                cairn-bench compare RUN RUN [--json]
           --peer   a Python with torch and numpy, for files with safetensors and numpy, for tokens
-                   with tokenizers, timed in turns with Cairn on the same work
+                   with tokenizers, for a step with torch, transformers and peft, timed in turns
+                   with Cairn on the same work
+          --type   both without it; --rows: 16 a step, of --tokens 16-128 each, evenly spread;
+                   --adapt: the layers with LoRA, all-linear without it
           --bytes    of gradients that the ranks add up; --groups: how many each has of them
           --profile  prints the share of time and of the roof by kind of operation
           --quick  checks results on the smaller shapes and prints no times
@@ -45,6 +49,12 @@ struct BenchOptions {
     private(set) var printsJSON = false
     private(set) var isQuick = false
     private(set) var profiles = false
+    /// The types of a step.
+    private(set) var precisions = [Precision.fp32, .bf16]
+    /// Rows of a step, the tokens of the shortest and the longest, and the layers that are adapted.
+    private(set) var rows = 16
+    private(set) var lengths = 16...128
+    private(set) var targets = TargetModules.allLinear
     /// The runs to compare: with `compare` two, else one at most.
     private(set) var kept: [URL] = []
     /// Sizes of the gradients that ranks add up.
@@ -73,7 +83,32 @@ struct BenchOptions {
             case "--data" where subject == .tokens: data = URL(fileURLWithPath: try value())
             case "--model" where [.step, .tokens].contains(subject):
                 model = URL(fileURLWithPath: try value())
-            case "--peer" where [.kernels, .files, .tokens].contains(subject): peer = try value()
+            case "--peer" where [.kernels, .step, .files, .tokens].contains(subject):
+                peer = try value()
+            case "--type" where subject == .step:
+                let text = try value()
+                guard let precision = Precision(rawValue: text) else {
+                    throw Wrong("--type must be fp32 or bf16, found '\(text)'")
+                }
+                precisions = [precision]
+            case "--rows" where subject == .step:
+                let text = try value()
+                guard let number = Int(text), number > 0 else {
+                    throw Wrong("--rows must be a positive number, found '\(text)'")
+                }
+                rows = number
+            case "--tokens" where subject == .step:
+                let text = try value()
+                let ends = text.split(separator: "-", omittingEmptySubsequences: false)
+                    .map { Int($0) ?? 0 }
+                guard [1, 2].contains(ends.count), ends[0] > 0, ends[0] <= ends[ends.count - 1]
+                else { throw Wrong("--tokens must be LOW-HIGH, found '\(text)'") }
+                lengths = ends[0]...ends[ends.count - 1]
+            case "--adapt" where subject == .step:
+                let text = try value()
+                targets =
+                    text == "all-linear"
+                    ? .allLinear : .names(text.split(separator: ",").map(String.init))
             case "--bytes" where subject == .ranks:
                 let text = try value()
                 byteCounts = text.split(separator: ",").compactMap { Int($0) }.filter { $0 > 0 }
@@ -105,6 +140,7 @@ struct BenchOptions {
         }
         if [.step, .tokens].contains(subject), model == nil { throw Wrong("--model is missing") }
         if subject == .tokens, data == nil { throw Wrong("--data is missing") }
+        if profiles, peer != nil { throw Wrong("--profile knows no peer") }
         if subject == .compare, kept.count != 2 {
             throw Wrong("compare needs two runs, found \(kept.count)")
         }

@@ -15,14 +15,14 @@ final class StepCase {
     private static let learningRate = 1e-4
 
     /// - Parameters:
-    ///   - rank: of the LoRA pairs, which every linear layer gets.
+    ///   - rank: of the LoRA pairs, which the layers of `targets` get.
     ///   - tokenBudget: the most tokens of a micro-batch.
     init(
         _ base: BaseModel, _ data: DataSet, _ precision: Precision, _ context: Context,
-        rank: Int = 16, tokenBudget: Int = 2048
+        rank: Int = 16, targets: TargetModules = .allLinear, tokenBudget: Int = 2048
     ) throws {
         let model = try TaskModel(
-            base, method: .lora(AdapterConfiguration(rank: rank)), seed: 1,
+            base, method: .lora(AdapterConfiguration(rank: rank, targets: targets)), seed: 1,
             parameters: Parameters(context: context))
         let (graph, logits) = model.recorded(isTraining: true)
         let loss = Loss.crossEntropy(weights: nil, labelSmoothing: 0, ignoreIndex: -100)
