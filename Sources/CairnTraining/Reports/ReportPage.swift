@@ -73,14 +73,14 @@ extension RunHistory {
             if let value { facts.append(Fact(name, value)) }
         }
         let share: (Double?) -> String? = { $0.map { Readable.number($0) } }
-        add("best validation loss", share(best?.validationLoss))
+        add("validation loss, best epoch", share(best?.validationLoss))
         if let test {
             add("test accuracy", share(test.accuracy))
             add("test macro F1", share(test.macroF1))
             add("test MCC", share(test.metrics?.matthews))
             add("test R²", share(test.regression?.r2))
         } else {
-            add("best validation accuracy", share(best?.validationAccuracy))
+            add("validation accuracy, best epoch", share(best?.validationAccuracy))
         }
         add("tokens per second", throughput.tokensPerSecond.map { Readable.rate($0) })
         add("time", timing.total > 0 ? Readable.seconds(timing.total) : nil)
