@@ -13,7 +13,7 @@ struct Machine: CustomStringConvertible {
     var threads: Int
     var isa: ISA
     var device: Device
-    /// What `--memory` allows; nil without it.
+    /// What `--memory` allows, of the processor's memory or of the GPU's; nil without it.
     var memory: Int?
     /// Whether results of a frozen prefix are kept on the disk.
     var prefix = PrefixPolicy.auto
@@ -57,15 +57,12 @@ extension Arguments {
         }
         return Machine(
             threads: threads, isa: try choice("--isa", ISA.self) ?? .best, device: device,
-            memory: try memory(device),
+            memory: try memory(),
             prefix: try choice("--reuse-prefix", PrefixPolicy.self) ?? .auto)
     }
 
-    private func memory(_ device: Device) throws -> Int? {
+    private func memory() throws -> Int? {
         guard let text = string("--memory") else { return nil }
-        guard device == .cpu else {
-            throw usage("--memory is for --device cpu, not for \(device): it counts host memory")
-        }
         guard let size = ByteSize(text) else {
             throw usage("--memory must be bytes with K, M or G, as 950M or 1.2G, found '\(text)'")
         }

@@ -21,7 +21,8 @@ enum RunFlags {
         Flag("--max-minutes", "M", "after M minutes save and stop, as a signal does"),
         Flag(
             "--memory", "BYTES",
-            "as 950M or 1.2G: stay within it, for time and never for another result"),
+            "as 950M or 1.2G: stay within it, for time and never for another result; of a GPU's "
+                + "memory where --device names one"),
         Flag(
             "--reuse-prefix", "KIND", standard: "auto",
             "auto, off or keep: what of the model does not train is computed once for each row; "
@@ -89,7 +90,7 @@ struct RunDesk {
         guard ranks.isFirst else { return }
         Terminal.error("\(Self.ending(report)); checkpoints are in \(job.options.output.path)")
         if printsJSON {
-            try Self.document(report, test, job.options.output, job.memory).printed()
+            try Self.document(report, test, job).printed()
         }
         guard report.failedSaves.isEmpty else {
             throw UnsavedError(saves: report.failedSaves)
@@ -127,7 +128,7 @@ struct RunDesk {
     }
 
     static func document(
-        _ report: FineTuneReport, _ test: Evaluation?, _ output: URL, _ memory: MemoryBudget?
+        _ report: FineTuneReport, _ test: Evaluation?, _ job: FineTuneJob
     ) -> JSONValue {
         var document: JSONObject = [
             "status": .string(report.status.rawValue),
@@ -156,8 +157,13 @@ struct RunDesk {
             "recording": .number(report.recordingSeconds),
         ])
         document["peak_rss_bytes"] = .integer(ResidentMemory.peakByteCount)
-        if let memory { document["memory"] = memory.json }
-        document["checkpoint_dir"] = .string(output.path)
+        if let memory = job.memory { document["memory"] = memory.json }
+        if let memory = job.tuner.model.parameters.context.deviceMemory {
+            document["device_memory"] = [
+                "budget_bytes": JSONValue(memory.budget), "peak_bytes": JSONValue(memory.peak),
+            ]
+        }
+        document["checkpoint_dir"] = .string(job.options.output.path)
         document["state_digest"] = .string(report.stateDigest)
         document["failed_saves"] = .array(
             report.failedSaves.map {

@@ -10,7 +10,7 @@ internal import CCairn
     extension Engine {
         /// Opens a GPU.
         static func cuda(
-            _ number: Int, as device: Device, ownKernels: Bool = false
+            _ number: Int, as device: Device, memory: Int?
         ) throws(KernelError) -> Engine {
             let version = cairn_cuda_abi_version()
             guard version == CAIRN_CUDA_ABI_VERSION,
@@ -20,14 +20,20 @@ internal import CCairn
                     device,
                     reason: "libcairncuda (version \(version)) belongs to another version of Cairn")
             }
-            var options = cairn_cuda_options(memory_budget: 0, own_kernels: ownKernels)
+            var options = cairn_cuda_options(
+                memory_budget: memory ?? 0, own_kernels: device == .cudaFixed(number))
             var opened: OpaquePointer?
             let status = cairn_cuda_open(Int32(clamping: number), &options, &opened)
             guard status == .ok, let opened else {
                 let sentence = String(cString: cairn_cuda_error_text())
                 throw .noDevice(device, reason: sentence)
             }
-            return Engine(backend: backend.pointee, handle: opened) { cairn_cuda_close($0) }
+            return Engine(
+                backend: backend.pointee, handle: opened, close: { cairn_cuda_close($0) },
+                memory: {
+                    let found = cairn_cuda_memory_of($0)
+                    return DeviceMemory(budget: found.budget, used: found.used, peak: found.peak)
+                })
         }
     }
 
@@ -41,7 +47,7 @@ internal import CCairn
 #else
     extension Engine {
         static func cuda(
-            _ number: Int, as device: Device, ownKernels: Bool = false
+            _ number: Int, as device: Device, memory: Int?
         ) throws(KernelError) -> Engine {
             throw .noDevice(
                 device,

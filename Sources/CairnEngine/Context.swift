@@ -28,17 +28,19 @@ public final class Context: @unchecked Sendable {
 
     /// Starts `threads - 1` workers; the caller's thread is the other one.
     ///
+    /// - Parameter deviceMemory: the bytes of a GPU that may be allocated, which must be free; nil is
+    ///   all that are. The processor's memory has no such limit.
     /// - Throws: `unsupportedISA`, `invalidThreads` unless `threads` is in 1...1024,
     ///   `outOfMemory`, `threadsRefused`; `noDevice` and `deviceFailed` for a GPU.
     public init(
-        isa: ISA = .best, threads: Int = Context.defaultThreads, device: Device = .cpu
+        isa: ISA = .best, threads: Int = Context.defaultThreads, device: Device = .cpu,
+        deviceMemory: Int? = nil
     ) throws(KernelError) {
         guard (1...Self.maximumThreads).contains(threads) else { throw .invalidThreads(threads) }
         switch device {
         case .cpu: engine = try Engine.cpu(isa: isa, threads: threads)
-        case .cuda(let number): engine = try Engine.cuda(number, as: device)
-        case .cudaFixed(let number):
-            engine = try Engine.cuda(number, as: device, ownKernels: true)
+        case .cuda(let number), .cudaFixed(let number):
+            engine = try Engine.cuda(number, as: device, memory: deviceMemory)
         }
         self.isa = isa
         self.threads = threads
@@ -46,6 +48,13 @@ public final class Context: @unchecked Sendable {
     }
 
     deinit { engine.close(engine.handle) }
+
+    /// The memory of a GPU; nil for the processor.
+    public var deviceMemory: DeviceMemory? {
+        lock.lock()
+        defer { lock.unlock() }
+        return engine.memory?(engine.handle)
+    }
 
     /// Calls an entry of the backend that cannot fail.
     func withBackend<Result>(_ body: (cairn_backend, OpaquePointer) -> Result) -> Result {

@@ -47,6 +47,16 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// The memory of a GPU as its context counts it, in bytes.
+public struct DeviceMemory: Sendable, Hashable {
+    /// What the context may allocate.
+    public let budget: Int
+    /// What it holds.
+    public let used: Int
+    /// The most that it held at once.
+    public let peak: Int
+}
+
 /// An instruction set that the kernels are built for. Every one gives the same bits.
 public enum ISA: String, CaseIterable, Sendable {
     /// The scalar definition, Arm's 128-bit vectors, x86's 256-bit and 512-bit ones, and the last with

@@ -8,6 +8,8 @@ struct Engine {
     let backend: cairn_backend
     let handle: OpaquePointer
     let close: @Sendable (OpaquePointer) -> Void
+    /// The memory of a device that has its own.
+    let memory: (@Sendable (OpaquePointer) -> DeviceMemory)?
 
     /// This library's kernels on the processor.
     static func cpu(isa: ISA, threads: Int) throws(KernelError) -> Engine {
@@ -24,6 +26,8 @@ struct Engine {
         guard let created else {
             preconditionFailure("cairn_context_create returned ok and no context")
         }
-        return Engine(backend: cairn_backend_cpu, handle: created) { cairn_context_destroy($0) }
+        return Engine(
+            backend: cairn_backend_cpu, handle: created, close: { cairn_context_destroy($0) },
+            memory: nil)
     }
 }

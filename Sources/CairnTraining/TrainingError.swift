@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Why a run cannot start or go on.
 
+import CairnEngine
+
 /// Why rows cannot share what they begin with.
 public enum PromptObstacle: Equatable, Sendable {
     /// Tokens see those behind them.
@@ -91,6 +93,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case untrainedBase(directory: String)
     /// The run does not fit into the memory it was allowed, however it is cut.
     case memoryTooSmall(limit: Int, needed: Int)
+    /// The run does not fit into what a GPU's memory has for it, with nothing kept that can be
+    /// computed twice.
+    case deviceMemoryTooSmall(device: Device, limit: Int, needed: Int, tokens: Int)
     /// The run grew beyond the memory it was allowed; it was saved and can go on with more.
     case memoryExceeded(limit: Int, found: Int, checkpoint: String)
     /// A shared prompt would not be computed as it is in each row.
@@ -199,6 +204,10 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .memoryTooSmall(let limit, let needed):
             "the run does not fit into \(ByteSize(limit)): with a row per micro-batch and all of "
                 + "the forward pass done twice it needs --memory \(ByteSize(needed))"
+        case .deviceMemoryTooSmall(let device, let limit, let needed, let tokens):
+            "the run does not fit into \(ByteSize(limit)) of \(device): with micro-batches of "
+                + "\(tokens) tokens and all of the forward pass done twice it needs "
+                + "\(ByteSize(needed)) or more; a smaller --token-budget needs less"
         case .memoryExceeded(let limit, let found, let checkpoint):
             "the run took \(ByteSize(found)), more than the \(ByteSize(limit)) it was allowed; it "
                 + "was stopped, and 'cairn resume \(checkpoint)' goes on with a larger --memory"

@@ -96,4 +96,36 @@ import Testing
         }
         #expect(abs(figures[0] - figures[1]) <= 1e-3, "\(figures)")
     }
+
+    @Test func `a device with little memory computes some of it twice, and says so`() throws {
+        let job = try Job()
+        let arguments = job.finetune("--batch-size", "24", "--device", "cuda", "--json")
+        func run(_ environment: [String: String]) throws -> (JSONValue, errors: String) {
+            let result = try CairnProcess.run(arguments, in: job.url, environment: environment)
+            guard result.exitCode == 0 else { throw Job.Failure(description: result.errors) }
+            try FileManager.default.removeItem(at: job.output)
+            return (
+                try JSONValue.parse(Data(result.output.utf8), file: "standard output"),
+                result.errors
+            )
+        }
+        let (whole, quiet) = try run([:])
+        let peak = try #require(whole["device_memory"]?["peak_bytes"]?.integer)
+        #expect(whole["memory"] == nil && !quiet.contains("computed twice"))
+
+        // The simulator's device has as much as it is told; so much is not sure to be enough.
+        let little = peak
+        let (cut, said) = try run(["CUSIM_MEMORY": "\(little)"])
+
+        #expect(cut["state_digest"]?.string == whole["state_digest"]?.string)
+        #expect(said.contains(" of cuda:0: micro-batches of 2048 tokens, "))
+        #expect(said.contains("computed twice"))
+        #expect(cut["memory"]?["device"]?.string == "cuda:0")
+        #expect((cut["device_memory"]?["peak_bytes"]?.integer ?? .max) < little)
+
+        let nothing = try CairnProcess.run(
+            arguments, in: job.url, environment: ["CUSIM_MEMORY": "5000"])
+        #expect(nothing.exitCode == 1)
+        #expect(nothing.errors.contains("left of its budget of"))
+    }
 }

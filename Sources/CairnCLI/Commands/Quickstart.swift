@@ -83,7 +83,7 @@ struct Quickstart: Command {
         let seconds = (ContinuousClock.now - start).seconds
         Terminal.error(ending(seconds))
         if arguments.has("--json") {
-            try document(report, test, judged, proof, seconds).printed()
+            try document(job, report, test, judged, proof, seconds).printed()
         }
         guard proof.isSame else { throw proof.failure }
     }
@@ -144,10 +144,10 @@ struct Quickstart: Command {
     }
 
     private func document(
-        _ report: FineTuneReport, _ test: Evaluation, _ judged: Judged, _ proof: ResumeProof,
-        _ seconds: Double
+        _ job: FineTuneJob, _ report: FineTuneReport, _ test: Evaluation, _ judged: Judged,
+        _ proof: ResumeProof, _ seconds: Double
     ) -> JSONValue {
-        var document = RunDesk.document(report, test, output, nil).object ?? [:]
+        var document = RunDesk.document(report, test, job).object ?? [:]
         document["baselines"] = judged.baselines
         document["predictions"] = judged.document
         document["resume"] = proof.document

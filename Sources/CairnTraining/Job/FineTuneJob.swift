@@ -74,7 +74,8 @@ public final class FineTuneJob {
         let tokenizer = try Tokenizer(
             contentsOf: options.model.appendingPathComponent("tokenizer.json"))
         let context = try Context(
-            isa: options.isa, threads: options.threads, device: options.device)
+            isa: options.isa, threads: options.threads, device: options.device,
+            deviceMemory: options.device == .cpu ? nil : options.memory)
         let parameters = Parameters(context: context)
         let quantized = try QuantizedBase(base, as: options.storage, for: parameters)
         let inputs = try InputDigests(options, base: base, quantized: quantized)
@@ -143,20 +144,33 @@ public final class FineTuneJob {
         let prefix = try decidePrefix()
         keepsPrefix = prefix.keeps
         self.notes += [prefix.note, promptNote()].compactMap { $0 }
-        if let limit = options.memory { try fit(into: limit) }
+        try fitIntoMemory()
         preparingSeconds = (ContinuousClock.now - begin).inSeconds
     }
 
-    private func fit(into limit: Int) throws {
-        let budget = try MemoryPlanner(self).choice(within: limit)
+    /// Chooses what is computed twice, where memory was limited or a GPU has too little for less.
+    private func fitIntoMemory() throws {
+        let budget: MemoryBudget
+        let context = tuner.model.parameters.context
+        if let found = context.deviceMemory {
+            if options.memory == nil, MemoryPlanner.isAmple(self, found) { return }
+            budget = try MemoryPlanner(self, on: context).choice(within: found.budget)
+        } else {
+            guard let limit = options.memory else { return }
+            budget = try MemoryPlanner(self).choice(within: limit)
+        }
         tuner.setMemory(tokenBudget: budget.tokenBudget, budget.recompute)
+        if options.memory == nil, budget.recompute == Recompute() { return }
         notes.append("\(budget)")
         memory = budget
     }
 
+    /// Resident bytes that the run may have; a GPU's engine keeps its limit itself.
+    private var residentLimit: Int? { memory?.device == .cpu ? memory?.limit : nil }
+
     /// Why the run must stop: the caller's reason, or memory beyond what was allowed.
     private func stopReason(_ stop: () -> StopReason?) -> StopReason? {
-        if let limit = memory?.limit, ResidentMemory.peakByteCount > limit { return .memory }
+        if let limit = residentLimit, ResidentMemory.peakByteCount > limit { return .memory }
         return stop()
     }
 
@@ -225,7 +239,7 @@ public final class FineTuneJob {
         measured.seconds.recording = result.recordingSeconds
         measured.seconds.total = preparingSeconds + (ContinuousClock.now - start).inSeconds
         writeMeasured { report(.note($0)) }
-        if let limit = memory?.limit, measured.peakBytes > limit {
+        if let limit = residentLimit, measured.peakBytes > limit {
             throw TrainingError.memoryExceeded(
                 limit: limit, found: measured.peakBytes, checkpoint: options.output.path)
         }

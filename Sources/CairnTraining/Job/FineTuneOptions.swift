@@ -64,8 +64,9 @@ public struct FineTuneOptions: Sendable {
     public var isa = ISA.best
     /// What the run computes on.
     public var device = Device.cpu
-    /// The largest resident size that the run may have, in bytes, mapped weights included; nil
-    /// leaves memory alone. No result depends on it.
+    /// The largest resident size that the run may have, in bytes, mapped weights included, or the
+    /// largest part of a GPU's memory; nil leaves the first alone and takes all that is free of the
+    /// second. No result depends on it.
     public var memory: Int?
     /// Whether what a frozen prefix gives is kept; no result depends on it.
     public var prefix = PrefixPolicy.auto

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The cheapest way for a run to stay within a number of bytes.
 
+import CairnEngine
 import CairnFormats
 import CairnGraph
 import CairnText
 
 /// What a run gives up to fit into the memory it was allowed: time, and no bit of its result.
 public struct MemoryBudget: Sendable, Equatable {
-    /// The largest resident size allowed, in bytes.
+    /// Whose memory it is.
+    public let device: Device
+    /// The largest resident size allowed, or the largest part of a GPU's memory, in bytes.
     public let limit: Int
     /// Tokens per micro-batch.
     public let tokenBudget: Int
@@ -17,14 +20,14 @@ public struct MemoryBudget: Sendable, Equatable {
     public let segmentCount: Int
     /// Multiply-adds done a second time, as a share of those done once.
     public let repeatedShare: Double
-    /// The largest resident size foreseen, in bytes.
+    /// The largest size foreseen, in bytes.
     public let peak: Int
 
     package init(
-        limit: Int, tokenBudget: Int, recompute: Recompute, segmentCount: Int,
-        repeatedShare: Double, peak: Int
+        device: Device = .cpu, limit: Int, tokenBudget: Int, recompute: Recompute,
+        segmentCount: Int, repeatedShare: Double, peak: Int
     ) {
-        self.limit = limit
+        (self.device, self.limit) = (device, limit)
         self.tokenBudget = tokenBudget
         self.recompute = recompute
         self.segmentCount = segmentCount
@@ -35,7 +38,8 @@ public struct MemoryBudget: Sendable, Equatable {
     /// The choice as a document.
     public var json: JSONValue {
         [
-            "limit_bytes": JSONValue(limit), "predicted_bytes": JSONValue(peak),
+            "device": .string("\(device)"), "limit_bytes": JSONValue(limit),
+            "predicted_bytes": JSONValue(peak),
             "token_budget": JSONValue(tokenBudget),
             "segments": JSONValue(segmentCount),
             "repeated_segments": JSONValue(recompute.segments),
@@ -56,7 +60,7 @@ extension MemoryBudget: CustomStringConvertible {
                 : "\(recompute.segments) of \(segmentCount) segments are computed twice, "
                     + "\(tenths / 10).\(tenths % 10) % more arithmetic"
         return
-            "\(ByteSize(limit)) of memory: micro-batches of \(tokenBudget) tokens, \(twice); "
+            "\(ByteSize(limit)) of \(device == .cpu ? "memory" : "\(device)"): micro-batches of \(tokenBudget) tokens, \(twice); "
             + "\(ByteSize(peak)) are foreseen"
     }
 }
@@ -64,14 +68,16 @@ extension MemoryBudget: CustomStringConvertible {
 /// Looks for the cheapest choice that fits.
 ///
 /// The smallest choice is tried on the longest row, so that everything a process holds besides its
-/// activations is measured and not guessed; of the activations every byte is known beforehand.
+/// activations is measured and not guessed; of the activations every byte is known beforehand. On a
+/// GPU it is tried on the largest micro-batches, whose size stays: there it may move bits.
 package struct MemoryPlanner {
     private let job: FineTuneJob
     private let tuner: FineTuner
     private let steps: [[Int]]
     private let longest: Int
+    private let device: Device
     /// Bytes of everything but the activations.
-    private let rest: Int
+    private var rest: Int
     /// The largest resident size so far.
     private let earlierPeak: Int
 
@@ -108,6 +114,7 @@ package struct MemoryPlanner {
 
     package init(_ job: FineTuneJob, rest: Int, earlierPeak: Int) {
         (self.job, tuner) = (job, job.tuner)
+        device = job.options.device
         steps = tuner.plannedSteps
         longest = Self.longestRow(job)
         (self.rest, self.earlierPeak) = (rest, earlierPeak)
@@ -141,7 +148,8 @@ package struct MemoryPlanner {
 
     /// The cheapest choice within `limit` bytes.
     ///
-    /// - Throws: `TrainingError.memoryTooSmall` with the smallest limit that would do.
+    /// - Throws: `TrainingError.memoryTooSmall` with the smallest limit that would do,
+    ///   `deviceMemoryTooSmall` for a GPU.
     package func choice(within limit: Int) throws -> MemoryBudget {
         var best: (budget: MemoryBudget, cost: Double)?
         var smallest = Int.max
@@ -160,12 +168,13 @@ package struct MemoryPlanner {
             if let best, best.cost <= cost { continue }
             best = (
                 MemoryBudget(
-                    limit: limit, tokenBudget: tokens, recompute: recompute,
+                    device: device, limit: limit, tokenBudget: tokens, recompute: recompute,
                     segmentCount: tuner.program.segmentCount, repeatedShare: share,
                     peak: peak(tokens, recompute)), cost
             )
         }
         guard let best else {
+            guard device == .cpu else { throw tooSmall(limit) }
             throw TrainingError.memoryTooSmall(
                 limit: limit, needed: smallest + smallest / 100 + Self.difference)
         }
@@ -174,6 +183,7 @@ package struct MemoryPlanner {
 
     /// What was asked for, and halves of it down to the longest row, which is never cut.
     private var tokenBudgets: [Int] {
+        guard device == .cpu else { return [tuner.settings.tokenBudget] }
         var budgets: [Int] = []
         var tokens = tuner.settings.tokenBudget
         while tokens > longest {
@@ -231,5 +241,78 @@ package struct MemoryPlanner {
         let step = microBatches(steps[0], tokens)
         return tuner.train.batch(
             step, step.microBatches[0], pooling: tuner.pooling, number: 0, lossScale: 1)
+    }
+}
+
+// MARK: A GPU's memory
+
+extension MemoryPlanner {
+    /// What batches and operations take beyond what the largest micro-batches took: a few numbers
+    /// by row, where a micro-batch of fewer tokens has more rows.
+    private var deviceMargin: Int { 65536 + 64 * tuner.settings.tokenBudget }
+    /// Without a choice to make there is nothing to try: so much of the activations is more than what
+    /// operations take for themselves.
+    private static let ampleShare = 4
+
+    /// Whether a run fits into a GPU's memory, so well that nothing needs to be tried.
+    static func isAmple(_ job: FineTuneJob, _ memory: DeviceMemory) -> Bool {
+        let planner = MemoryPlanner(
+            job, rest: memory.used - job.tuner.program.arenaByteCount, earlierPeak: 0)
+        let peak = planner.peak(job.tuner.settings.tokenBudget, Recompute())
+        return peak + (peak - planner.rest) / ampleShare + planner.deviceMargin <= memory.budget
+    }
+
+    /// Runs the largest micro-batches with as little memory as can be, and sees what they take
+    /// besides their activations.
+    ///
+    /// - Throws: `TrainingError.deviceMemoryTooSmall` where these alone do not fit.
+    init(_ job: FineTuneJob, on context: Context) throws {
+        let tuner = job.tuner
+        let (tokens, most) = (tuner.settings.tokenBudget, Self.most(tuner))
+        func others() -> Int { context.deviceMemory!.used - tuner.program.arenaByteCount }
+        self.init(job, rest: others(), earlierPeak: 0)
+        rest += deviceMargin
+        let budget = context.deviceMemory!.budget
+        guard peak(tokens, most) <= budget else { throw tooSmall(budget) }
+        tuner.setMemory(tokenBudget: tokens, most)
+        try touchLargest(tokens)
+        rest = others() + deviceMargin + inboxBytes
+    }
+
+    /// Runs the largest micro-batch forward, backward, and in every evaluation.
+    private func touchLargest(_ tokens: Int) throws {
+        let evaluated = [tuner.validation, job.test].compactMap { $0 }.map {
+            ($0, tuner.evaluator.program, [tuner.evaluator.step($0, tokenBudget: tokens)])
+        }
+        let trained = (
+            tuner.train, tuner.program, steps.map { tuner.step($0, tokenBudget: tokens) }
+        )
+        for (data, program, steps) in [trained] + evaluated {
+            let parts = steps.flatMap { step in step.microBatches.map { (step, $0) } }
+            func size(_ part: (StepRows, Range<Int>)) -> Int {
+                part.0.rows[part.1].reduce(0) { $0 + data.ids[$1].count }
+            }
+            guard let (step, range) = parts.max(by: { size($0) < size($1) }) else { continue }
+            var batch = data.batch(step, range, pooling: tuner.pooling, number: 0, lossScale: 1)
+            try tuner.prefix?.fill(&batch, with: step.rows[range], of: data)
+            try program.run(batch)
+        }
+        tuner.program.zeroGradients()
+    }
+
+    /// What gradients of other ranks take, where they come from GPU to GPU.
+    private var inboxBytes: Int {
+        guard tuner.ranks.size > 1 else { return 0 }
+        let parameters = tuner.model.parameters
+        let bytes = parameters.trainableNames.reduce(0) {
+            $0 + parameters.dimensions(of: $1).reduce(4, *)
+        }
+        return min(DeviceSum.mostInboxBytes, tuner.settings.groups * bytes)
+    }
+
+    private func tooSmall(_ limit: Int) -> TrainingError {
+        let tokens = tuner.settings.tokenBudget
+        return .deviceMemoryTooSmall(
+            device: device, limit: limit, needed: peak(tokens, Self.most(tuner)), tokens: tokens)
     }
 }

@@ -25,7 +25,7 @@ package final class DeviceSum: GroupSum {
     private let inbox: Buffer
 
     /// Bytes of other ranks' parts that a device holds at once, at most.
-    private static let mostInboxBytes = 32 << 20
+    static let mostInboxBytes = 32 << 20
     private static let alignment = 16
 
     /// - Parameters:

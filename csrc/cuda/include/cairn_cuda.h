@@ -17,7 +17,7 @@ extern "C" {
 #pragma clang assume_nonnull begin
 
 /// Raised whenever a declaration of this header changes its meaning.
-#define CAIRN_CUDA_ABI_VERSION 2
+#define CAIRN_CUDA_ABI_VERSION 3
 
 /// Outcome of the calls that open a device.
 typedef enum CAIRN_CLOSED cairn_cuda_status : int32_t {
@@ -35,7 +35,8 @@ typedef enum CAIRN_CLOSED cairn_cuda_status : int32_t {
 
 /// How a device is opened. All zeros is what a training run wants.
 typedef struct cairn_cuda_options {
-    size_t memory_budget;  ///< Bytes that the engine may allocate; 0: what is free at opening.
+    /// Bytes that the engine may allocate, which must be free at opening; 0: all that are.
+    size_t memory_budget;
     bool own_kernels;      ///< Multiply with this library's kernels only, never with cuBLASLt.
 } cairn_cuda_options;
 
@@ -43,6 +44,7 @@ typedef struct cairn_cuda_options {
 typedef struct cairn_cuda_memory {
     size_t budget;
     size_t used;
+    size_t peak;  ///< The most that was used at once.
 } cairn_cuda_memory;
 
 /// The version that the library was built with, to be compared with CAIRN_CUDA_ABI_VERSION.

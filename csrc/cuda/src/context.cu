@@ -71,6 +71,10 @@ cairn_cuda_status open_device(cairn_context *context, const cairn_cuda_options *
         error = cudaMemsetAsync(context->faults, 0, sizeof(uint32_t), context->stream);
     if (error != cudaSuccess) return refuse_error(error, "opening the device");
     *context->faults_host = FAULT_NONE;
+    if (options->memory_budget > available)
+        return refuse(CAIRN_CUDA_STATUS_OUT_OF_MEMORY,
+                      "cuda:%d has %zu bytes free of %zu, fewer than the %zu that may be used",
+                      device, available, total, options->memory_budget);
     context->budget = options->memory_budget > 0 ? options->memory_budget : available;
     if (!options->own_kernels) context->lt.start();
     return CAIRN_CUDA_STATUS_OK;

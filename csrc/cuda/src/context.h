@@ -17,7 +17,7 @@ struct cairn_context {
     int device;
     int processors;  ///< Streaming multiprocessors.
     cudaStream_t stream;
-    size_t budget, used;
+    size_t budget, used, peak;
     std::unordered_map<void *, size_t> sizes;  ///< Of everything that `allocate` gave out.
     cairn::Staging staging;
     cairn::Uploads uploads;

@@ -30,6 +30,7 @@ void *take(cairn_context *context, size_t bytes) {
     if (check(context, error, "cudaMalloc") != CAIRN_STATUS_OK) return nullptr;
     context->sizes[memory] = bytes;
     context->used += bytes;
+    if (context->used > context->peak) context->peak = context->used;
     return memory;
 }
 
@@ -118,5 +119,6 @@ cairn_cuda_memory cairn_cuda_memory_of(const cairn_context *context) {
     cairn_cuda_memory memory;
     memory.budget = context->budget;
     memory.used = context->used;
+    memory.peak = context->peak;
     return memory;
 }

@@ -17,6 +17,7 @@ static void test_budget(void) {
     expect(table->finish(context) == CAIRN_STATUS_OK, "what was told is not told again");
     table->release(context, half);
     expect(cairn_cuda_memory_of(context).used == 0, "what is released is not counted");
+    expect(cairn_cuda_memory_of(context).peak == 600000, "but by the peak");
     // The sum of squares of what fills the budget has no room for its partial sums.
     float *full = table->allocate(context, (1 << 20) - 64);
     double sum;
@@ -33,8 +34,12 @@ static void test_budget(void) {
 }
 
 static void test_devices(void) {
-    const cairn_cuda_options options = {0};
+    const cairn_cuda_options options = {0}, most = {.memory_budget = SIZE_MAX};
     cairn_context *context;
+    expect(cairn_cuda_open(0, &most, &context) == CAIRN_CUDA_STATUS_OUT_OF_MEMORY && !context,
+           "a budget that no device has");
+    expect(strstr(cairn_cuda_error_text(), "fewer than the 18446744073709551615 that may be used"),
+           "the sentence is '%s'", cairn_cuda_error_text());
     expect(cairn_cuda_open(99, &options, &context) == CAIRN_CUDA_STATUS_INVALID_DEVICE,
            "there is no cuda:99");
     expect(strstr(cairn_cuda_error_text(), "there is no cuda:99; this machine has"),
