@@ -14,6 +14,7 @@ greatest behind it; a ratio is the median of the rounds' own ratios. Prints Mark
 run on which machine. Nothing else should run meanwhile.
 """
 import argparse
+import collections
 import gzip
 import json
 import os
@@ -64,18 +65,22 @@ def ratio(ours, theirs):
 
 
 def corpus(path, folder, steps, few=("dev", "test")):
-    """The corpus with as many training rows as the steps take, and few to validate and test on."""
+    """The corpus with as many training rows as the steps take, and few to validate and test on.
+
+    They are spread evenly over their split: a corpus may have its classes one after the other.
+    """
     opened = gzip.open if path.endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8") as file:
         head, *rows = file.read().splitlines()
     kept = {**{split: 64 for split in few}, "train": steps * BATCH} if steps else {}
-    chosen = []
-    for row in rows:
-        split = row.split("\t")[1]
-        if kept.get(split, 1) > 0:
+    splits = [row.split("\t")[1] for row in rows]
+    counts, places, chosen = collections.Counter(splits), collections.Counter(), []
+    for row, split in zip(rows, splits):
+        count, place = counts[split], places[split]
+        wanted = min(kept.get(split, count), count)
+        places[split] += 1
+        if (place + 1) * wanted // count > place * wanted // count:
             chosen.append(row)
-            if split in kept:
-                kept[split] -= 1
     target = os.path.join(folder, f"rows-{steps or 'all'}.tsv")
     with open(target, "w", encoding="utf-8") as file:
         file.write("\n".join([head, *chosen]) + "\n")
