@@ -84,7 +84,7 @@ import Testing
             return
         }
         // The operations' own memory comes on top.
-        let enough = try golden(variant, memory: needed + (needed - held) / 4)
+        let enough = try golden(variant, memory: needed + (needed - held) / 2)
         #expect(try enough.job().run().status == .completed)
     }
 

@@ -249,7 +249,7 @@ package struct MemoryPlanner {
 extension MemoryPlanner {
     /// What batches and operations take beyond what the largest micro-batches took: a few numbers
     /// by row, where a micro-batch of fewer tokens has more rows.
-    private var deviceMargin: Int { 65536 + 64 * tuner.settings.tokenBudget }
+    private var deviceMargin: Int { 16384 + 16 * tuner.settings.tokenBudget }
     /// Without a choice to make there is nothing to try: so much of the activations is more than what
     /// operations take for themselves.
     private static let ampleShare = 4
