@@ -91,8 +91,8 @@ class Killer:
                 self.ends.append(time.monotonic() - killed)
                 if process.returncode == 0:
                     self.faults.append(f"the launcher of a killed rank exits with 0: {said[-300:]}")
-                # Hydra says so on standard output.
-                if "signal 9" not in said + out:
+                # Hydra says so on standard output; or, where it loses its own helper first, of that.
+                if not any(words in said + out for words in ("signal 9", "process manager error")):
                     self.faults.append(f"nothing was said of a killed rank: {said[-300:]}")
                 left = ranks_of(process.pid, self.suite.binary)
                 if left:
