@@ -32,7 +32,11 @@ made=0
 neighbours=
 launcher=$(mktemp)
 clean() {
-    for ((host = 1; host <= made; host++)); do ip netns del "cairn-$host" 2>/dev/null || true; done
+    for ((host = 1; host <= made; host++)); do
+        # A rank whose launcher was stopped spins for its fellows without end.
+        ip netns pids "cairn-$host" 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+        ip netns del "cairn-$host" 2>/dev/null || true
+    done
     ip link del cairn-bridge 2>/dev/null || true
     [ -z "$neighbours" ] || sysctl -q -w "net.ipv4.neigh.default.gc_thresh3=$neighbours" || true
     rm -f "$launcher"
