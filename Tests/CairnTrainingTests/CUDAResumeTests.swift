@@ -23,10 +23,7 @@ import Testing
         #expect(expected.status == (variant.name == "early stopping" ? .stoppedEarly : .completed))
         #expect(expected.steps >= 4)
 
-        for step in 1...expected.steps {
-            let place = golden.options.output.appendingPathComponent("step-\(step)")
-            let point = try ResumableRun(contentsOf: place)
-            #expect(point.saved.state.step == step)
+        for (step, point) in zip(1..., try golden.points(expected.steps)) {
             var options = try point.options(output: golden.directory.file("from-\(step)"))
             options.device = .cuda(0)
             // So much is no longer sure to be enough, and some of the forward pass is done twice.

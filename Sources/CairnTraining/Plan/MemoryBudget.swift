@@ -59,8 +59,9 @@ extension MemoryBudget: CustomStringConvertible {
                 ? "norms and activations are computed twice, no matrix product"
                 : "\(recompute.segments) of \(segmentCount) segments are computed twice, "
                     + "\(tenths / 10).\(tenths % 10) % more arithmetic"
+        let place = device == .cpu ? "memory" : "\(device)"
         return
-            "\(ByteSize(limit)) of \(device == .cpu ? "memory" : "\(device)"): micro-batches of \(tokenBudget) tokens, \(twice); "
+            "\(ByteSize(limit)) of \(place): micro-batches of \(tokenBudget) tokens, \(twice); "
             + "\(ByteSize(peak)) are foreseen"
     }
 }
