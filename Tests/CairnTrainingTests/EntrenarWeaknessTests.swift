@@ -65,7 +65,7 @@ import Testing
             8, "accumulation that works, a choice of monitor, seeds",
             [
                 ("CairnTrainingTests/StepRowsTests.swift", "@Test"),
-                ("CairnTrainingTests/ResumeTests.swift", "class weights"),
+                ("CairnTrainingTests/RunVariant.swift", "class weights"),
             ]
         ),
         (
