@@ -48,7 +48,7 @@ import Testing
         }
 
         /// Copies a directory as it is at one moment: again, where a save changed it meanwhile.
-        private static func copy(_ source: URL, to target: URL) {
+        static func copy(_ source: URL, to target: URL) {
             let manager = FileManager.default
             var before = places(source)
             while true {
@@ -301,11 +301,10 @@ import Testing
                 report: { event in
                     guard case .step(let step) = event, step.step == last else { return }
                     Run.wait(for: last, in: options.output)
-                    try? FileManager.default.copyItem(at: options.output, to: image)
+                    Run.copy(options.output, to: image)
                 })
         }
         for result in results { #expect(try result.get().stateDigest == expected.stateDigest) }
-        try? FileManager.default.removeItem(at: image.appendingPathComponent(".cairn-lock"))
         #expect(try RunDirectory(image).reachedStep == last)
 
         let point = try ResumableRun.found(at: image, note: { _ in })

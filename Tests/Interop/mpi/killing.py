@@ -5,10 +5,10 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import time
-
 
 
 def ranks_of(launcher, binary):
@@ -91,9 +91,12 @@ class Killer:
                 self.ends.append(time.monotonic() - killed)
                 if process.returncode == 0:
                     self.faults.append(f"the launcher of a killed rank exits with 0: {said[-300:]}")
-                # Hydra says so on standard output; or, where it loses its own helper first, of that.
-                if not any(words in said + out for words in ("signal 9", "process manager error")):
-                    self.faults.append(f"nothing was said of a killed rank: {said[-300:]}")
+                # Which words depends on whom the loss reaches first: the launcher (on standard output),
+                # its helper, or another rank, perhaps still within MPI's own start.
+                if not (said + out).strip():
+                    self.faults.append("nothing was said of a killed rank")
+                if re.search(r"signal 4\b|Illegal instruction", said + out):
+                    self.faults.append(f"a trap in another rank: {(said + out)[-600:]}")
                 left = ranks_of(process.pid, self.suite.binary)
                 if left:
                     self.faults.append(f"ranks {left} are left")
