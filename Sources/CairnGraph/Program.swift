@@ -31,6 +31,9 @@ public final class Program {
     /// Told about every operation of a run as it ends; nil as a rule, and then nothing is timed.
     package var observer: ((Observation) -> Void)?
 
+    /// Called after every run; nil as a rule.
+    package var afterRun: (() -> Void)?
+
     /// Prepares `graph` to compute `outputs`; with a loss on `logits` and `differentiates`, also
     /// the gradients. Logits that are not among the outputs need not be in memory all at once.
     public convenience init(
@@ -167,6 +170,15 @@ public final class Program {
     /// Names of the parameters whose gradients a run computes.
     public var differentiatedNames: Set<String> { Set(slots.map(\.parameter.name)) }
 
+    /// Parameters of which a run reads the rows that its batch names, and no others.
+    package var lookedUpNames: Set<String> {
+        func names(_ isLookup: Bool) -> Set<String> {
+            let chosen = nodes.filter { ($0.operation is Embedding) == isLookup }
+            return Set(chosen.flatMap(\.operation.parameters).map(\.name))
+        }
+        return names(true).subtracting(names(false))
+    }
+
     /// Number of operations in a run.
     public var operationCount: Int { nodes.count }
 
@@ -194,6 +206,7 @@ public final class Program {
             outputs: outputs.map { execution.context.read(execution.matrix($0)) },
             losses: losses.map { execution.context.read(execution.matrix($0)) } ?? [])
         try execution.context.finish()
+        afterRun?()
         return result
     }
 

@@ -138,7 +138,7 @@ public struct BaseModel: Sendable {
     }
 
     /// Lets a tensor's bytes leave memory until they are read again.
-    func release(_ name: String) {
+    package func release(_ name: String) {
         if let name = names[name] { weights?.release(tensorNamed: name) }
     }
 

@@ -16,9 +16,10 @@ static lookahead share_of(const cairn_matmul_plan *plan, const cairn_matmul_bloc
     }
     const size_t chunks = (words_of(plan, block) + CHUNK - 1) / CHUNK * count;
     const size_t rows = (block->count + chunks - 1) / chunks;
-    const size_t lines = (NR * element_size(b->dtype) + LINE - 1) / LINE;
-    return (lookahead){(uintptr_t)source.data + index * chunks / count * rows * source.stride,
-                       source.stride, rows, lines, rows * source.stride};
+    const uintptr_t first = (uintptr_t)source.data + index * chunks / count * rows * source.stride;
+    // Rows of a file's weights may lie across the lines.
+    const size_t lines = (first % LINE + NR * element_size(b->dtype) + LINE - 1) / LINE;
+    return (lookahead){first, source.stride, rows, lines, rows * source.stride};
 }
 
 /// One row tile of a column of a block.

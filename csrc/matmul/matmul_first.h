@@ -77,9 +77,10 @@ CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, 
 CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kind, size_t w) {
     if (kind == SOURCE_LINES) {
         // A quarter of the lines of the next chunk at each of the four turns of this one.
+        // The end of each, for the line that it begins in is being read.
         const uintptr_t next = (uintptr_t)source->data +
                                (w % CHUNK) * (NR / CHUNK) * source->stride +
-                               (w / CHUNK + 1) * CHUNK * sizeof(float);
+                               (w / CHUNK + 2) * CHUNK * sizeof(float) - 1;
 #pragma clang loop unroll(full)
         for (size_t c = 0; c < NR / 4; c++)
             __builtin_prefetch((const void *)(next + c * source->stride));
@@ -89,7 +90,7 @@ CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kin
         // Two lines of each column to the chunk.
         const uintptr_t next = (uintptr_t)source->data +
                                (w % CHUNK) * (NR / CHUNK) * source->stride +
-                               (w / CHUNK + 1) * 2 * CHUNK * sizeof(float);
+                               (w / CHUNK + 1) * 2 * CHUNK * sizeof(float) + LINE - 1;
 #pragma clang loop unroll(full)
         for (size_t c = 0; c < NR / 4; c++) {
             __builtin_prefetch((const void *)(next + c * source->stride));
@@ -98,12 +99,15 @@ CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kin
         return;
     }
     const size_t rows = kind == SOURCE_ROWS ? 4 : 8;
+    const size_t width = NR * (kind == SOURCE_PAIRED_ROWS ? sizeof(uint16_t) : sizeof(float));
     const uintptr_t next = (uintptr_t)source->data + (w / 4 + 2) * rows * source->stride;
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
-        __builtin_prefetch((const void *)(next + r * source->stride));
-        if (kind == SOURCE_ROUNDED_ROWS)
-            __builtin_prefetch((const void *)(next + r * source->stride + LINE));
+#pragma clang loop unroll(full)
+        for (size_t byte = 0; byte < width; byte += LINE)
+            __builtin_prefetch((const void *)(next + r * source->stride + byte));
+        // Weights in a file seldom begin at a line: a row then ends in one line more.
+        __builtin_prefetch((const void *)(next + r * source->stride + width - 1));
     }
 }
 

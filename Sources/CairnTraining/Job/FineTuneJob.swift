@@ -24,6 +24,8 @@ public final class FineTuneJob {
     public private(set) var notes: [String]
     /// What the run gives up to fit into the memory that was allowed; nil when none was named.
     public package(set) var memory: MemoryBudget?
+    /// Of the base, what is given back to the system after every micro-batch.
+    package private(set) var releasedTables: [TokenTable] = []
     /// Whether what a frozen prefix gives is kept in a file while the run goes.
     private(set) var keepsPrefix = false
     let start: JobStart
@@ -157,6 +159,7 @@ public final class FineTuneJob {
             budget = try MemoryPlanner(self, on: context).choice(within: found.budget)
         } else {
             guard let limit = options.memory else { return }
+            releasedTables = releaseTables()
             budget = try MemoryPlanner(self).choice(within: limit)
         }
         tuner.setMemory(tokenBudget: budget.tokenBudget, budget.recompute)

@@ -41,7 +41,7 @@ public struct FineTunePlan: Sendable {
     /// parameters, which then are put back; nothing is written. For the memory to be that of the
     /// run, the process should have done nothing else before.
     public init(_ job: FineTuneJob) throws {
-        _ = job.tokenTables
+        job.touchTables()
         let earlierPeak = ResidentMemory.peakByteCount
         let trial = try StepTrial(job.tuner)
         memory = PlannedMemory(job, trial, earlierPeak: earlierPeak)

@@ -91,15 +91,15 @@ package struct MemoryPlanner {
     /// it was 1 MB at most.
     private static let difference = 4_000_000
     /// Packing the weights anew and starting the operations costs a micro-batch as much as so many
-    /// tokens: by processor time, from 64 to 600 tokens on a model of 0.5 billion parameters.
-    private static let tokensPerMicroBatch = 40.0
+    /// tokens: from 128 to 576 tokens on a model of 0.5 billion parameters.
+    private static let tokensPerMicroBatch = 25.0
     /// The element-wise work done twice takes such a share of a step.
     private static let elementwiseShare = 0.03
 
     /// Measures this process; it should have done nothing else before.
     init(_ job: FineTuneJob) throws {
         let tuner = job.tuner
-        _ = job.tokenTables
+        job.touchTables()
         tuner.setMemory(tokenBudget: Self.longestRow(job), Self.most(tuner))
         try Self.touch(tuner)
         let model = tuner.model
@@ -212,7 +212,7 @@ package struct MemoryPlanner {
 
     private func peak(_ tokens: Int, _ recompute: Recompute) -> Int {
         let capacity = tuner.capacity(steps, tokenBudget: tokens)
-        var training = tuner.program.bytes(for: capacity, recompute)
+        var training = tuner.program.bytes(for: capacity, recompute) + tableBytes(capacity)
         if let prefix = tuner.prefix {
             // Rows on their way from the file into a batch, and from the program into the file.
             training =
@@ -220,10 +220,15 @@ package struct MemoryPlanner {
                 + 4 * 4 * prefix.count(tokens: capacity.repeated)
         }
         let evaluations = [tuner.validation, job.test].compactMap { $0 }.map {
-            tuner.evaluator.program.bytes(
-                for: tuner.evaluationCapacity($0, tokenBudget: tokens))
+            let capacity = tuner.evaluationCapacity($0, tokenBudget: tokens)
+            return tuner.evaluator.program.bytes(for: capacity) + tableBytes(capacity)
         }
         return max(rest + max(training, evaluations.max()!), earlierPeak)
+    }
+
+    /// What a micro-batch brings into memory of tables that are given back after it.
+    private func tableBytes(_ capacity: Capacity) -> Int {
+        job.releasedTables.reduce(0) { $0 + $1.bytes(tokens: capacity.tokens) }
     }
 
     private func microBatches(_ rows: [Int], _ tokens: Int) -> StepRows {

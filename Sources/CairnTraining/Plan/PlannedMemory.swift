@@ -45,6 +45,12 @@ public struct PlannedMemory: Sendable, Equatable {
         for table in job.tokenTables where borrowed.contains(where: { $0.0 == table.name }) {
             weights -= table.byteCount - table.touchedBytes
         }
+        let capacity = tuner.trainingCapacity
+        let released = job.releasedTables.reduce(0) { sum, table in
+            // What the trial left of them was measured without.
+            weights -= table.touchedBytes - table.bytes(tokens: capacity.tokens)
+            return sum + table.bytes(tokens: capacity.tokens)
+        }
         parameters = entries.filter { !$0.1.buffer.isBorrowed }.reduce(0) { $0 + $1.1.byteCount }
         gradients = tuner.program.gradientBytes
         for name in model.parameters.trainableNames {
@@ -54,14 +60,13 @@ public struct PlannedMemory: Sendable, Equatable {
             savedCopy += bytes * (slots + 1)
             if job.options.policy.journal { journal += bytes }
         }
-        let capacity = tuner.trainingCapacity
         activations = max(
             tuner.program.bytes(for: capacity), tuner.prefix?.bytes(for: capacity) ?? 0)
         let evaluator = tuner.evaluator.program
         validation = max(
             evaluator.bytes(for: tuner.evaluationCapacity(tuner.validation)) - activations, 0)
         let arena = activations + validation
-        let steady = trial.residentBytes + journal + max(arena - trial.arenaBytes, 0)
+        let steady = trial.residentBytes + released + journal + max(arena - trial.arenaBytes, 0)
         if let rows = job.test {
             // The copy of the last save is gone by then.
             test =
@@ -90,50 +95,4 @@ public struct PlannedMemory: Sendable, Equatable {
 
 extension Parameters.Entry {
     fileprivate var byteCount: Int { buffer.byteCount }
-}
-
-// MARK: Rows of the token table
-
-/// A table of which a run reads the rows of the tokens that occur, and no others.
-struct TokenTable {
-    let name: String
-    let byteCount: Int
-    /// What the system brings into memory for those rows.
-    let touchedBytes: Int
-}
-
-extension FineTuneJob {
-    /// A fault brings in the pages around it too: 64 KiB in Linux unless set otherwise.
-    private static let faultBytes = 65536
-
-    /// Reads the rows of every token that occurs, as the run will, so that the memory of this
-    /// process grows as the run's would.
-    var tokenTables: [TokenTable] {
-        let tokens = [tuner.train, tuner.validation, test].compactMap { $0 }
-            .reduce(into: Set<Int32>()) { set, data in data.ids.forEach { set.formUnion($0) } }
-        return base.model.parameters.compactMap { specification in
-            guard specification.dimensions.count == 2,
-                specification.dimensions[0] == base.configuration.vocabularySize,
-                specification.name.contains("embed"),
-                let tensor = base.tensor(named: specification.name)
-            else { return nil }
-            return tensor.withBytes { bytes in
-                let row = bytes.count / specification.dimensions[0]
-                let origin = Int(bitPattern: bytes.baseAddress) % Self.faultBytes
-                var blocks = Set<Int>()
-                var hash = SHA256()
-                for token in tokens {
-                    let place = Int(token) * row
-                    // A digest that nobody asks for: reading without a use may be left out.
-                    hash.update(UnsafeRawBufferPointer(rebasing: bytes[place..<place + row]))
-                    for edge in [place, place + row - 1] {
-                        blocks.insert((origin + edge) / Self.faultBytes)
-                    }
-                }
-                return TokenTable(
-                    name: specification.name, byteCount: bytes.count,
-                    touchedBytes: min(blocks.count * Self.faultBytes, bytes.count))
-            }
-        }
-    }
 }
