@@ -78,15 +78,17 @@ CAIRN_INLINE v16 v16_from_bf16(v16i bits) { return (v16)(bits << 16); }
 /// An fp16 number per lane, widened with integer operations, which flush no denormal.
 ///
 /// Exponent and mantissa move to their places and the exponent is rebiased by 112. A denormal is
-/// mantissa * 2^-24 = (2^-14 with that mantissa) - 2^-14, a difference of normal numbers.
+/// mantissa * 2^-24 = (2^-14 with that mantissa) - 2^-14, a difference of normal numbers. A NaN
+/// becomes a quiet one, as the instruction has it.
 CAIRN_INLINE v16 v16_from_f16(v16i bits) {
     const v16i magnitude = (bits & 0x7fff) << 13, exponent = bits & 0x7c00;
     const v16i normal = magnitude + (112 << 23), special = magnitude + (224 << 23);
     const v16i least = (v16i)(113 << 23);
     const v16i small = (v16i)((v16)(magnitude + least) - (v16)least);
     const v16i is_small = exponent == 0, is_special = exponent == 0x7c00;
+    const v16i quiet = (magnitude > (0x7c00 << 13)) & 0x00400000;
     const v16i finite = (is_small & small) | (~is_small & normal);
-    const v16i widened = (is_special & special) | (~is_special & finite);
+    const v16i widened = (is_special & (special | quiet)) | (~is_special & finite);
     return (v16)(widened | ((bits & 0x8000) << 16));
 }
 
@@ -105,6 +107,11 @@ CAIRN_INLINE v16 v16_load_as(const void *p, cairn_dtype dtype, size_t index) {
     if (dtype == CAIRN_DTYPE_F32) return v16_load((const float *)p + index);
     if (dtype == CAIRN_DTYPE_I8) return int8_load((const cairn_int8 *)p, index, LANES);
     if (dtype == CAIRN_DTYPE_NF4) return nf4_load((const cairn_nf4 *)p, index, LANES);
+#if defined(CAIRN_BUILD_AVX512)
+    if (dtype == CAIRN_DTYPE_F16)
+        return (v16)_mm512_cvtph_ps(
+            _mm256_loadu_si256((const __m256i *)((const uint16_t *)p + index)));
+#endif
     const v16i bits = v16i_load_u16((const uint16_t *)p + index);
     return dtype == CAIRN_DTYPE_BF16 ? v16_from_bf16(bits) : v16_from_f16(bits);
 }

@@ -125,26 +125,25 @@ static panel_source source_of(const cairn_matmul_plan *plan, const cairn_matmul_
     const cairn_matrix *b = &plan->parts[block->part].b;
     const size_t size = element_size(b->dtype);
     const size_t first = b->transposed ? j * b->stride + block->begin : block->begin * b->stride + j;
-    const bool is_paired = HAS_PAIRS && plan->rounds, is_rounded = b->dtype == CAIRN_DTYPE_F32;
+    const bool is_paired = HAS_PAIRS && plan->rounds;
     const source_kind plain = b->transposed ? SOURCE_LINES : SOURCE_ROWS;
-    const source_kind paired = b->transposed ? (is_rounded ? SOURCE_ROUNDED_LINES : SOURCE_LINES)
-                               : is_rounded  ? SOURCE_ROUNDED_ROWS
-                                             : SOURCE_PAIRED_ROWS;
+    const source_kind paired =
+        b->dtype == CAIRN_DTYPE_F32   ? (b->transposed ? SOURCE_ROUNDED_LINES : SOURCE_ROUNDED_ROWS)
+        : b->dtype == CAIRN_DTYPE_F16 ? (b->transposed ? SOURCE_HALF_LINES : SOURCE_HALF_ROWS)
+                                      : (b->transposed ? SOURCE_LINES : SOURCE_PAIRED_ROWS);
     return (panel_source){is_paired ? paired : plain, (const char *)b->data + first * size,
                           b->stride * size};
 }
 
-/// Whether the first tile can pack its panel: whole tiles and chunks of what needs no conversion.
+/// Whether the first tile can pack its panel: whole tiles and chunks of numbers.
 static bool can_pack_in_tile(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                              const register_tile *t, size_t rows) {
     const cairn_matmul_part *part = &plan->parts[block->part];
     const bool is_whole = rows == MR && t->j + NR <= plan->n && t->a_step == 1 &&
                           block->begin + block->count <= part->k && block->run_count == 1 &&
                           words_of(plan, block) % CHUNK == 0 && !plan->order;
-    const bool is_wide = part->b.dtype == CAIRN_DTYPE_F32;
-    if (plan->rounds)
-        return HAS_PAIRS && is_whole && (is_wide || part->b.dtype == CAIRN_DTYPE_BF16);
-    return is_whole && is_wide;
+    if (plan->rounds) return HAS_PAIRS && is_whole && !is_quantized(part->b.dtype);
+    return is_whole && part->b.dtype == CAIRN_DTYPE_F32;
 }
 
 #include "matmul/matmul_ahead.h"

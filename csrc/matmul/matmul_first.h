@@ -4,14 +4,22 @@
 /// Packing is loads, shuffles and stores, multiplying is arithmetic: done in turns of four words,
 /// one hides behind the other, and a panel that only few row tiles read costs little to pack.
 
-/// How the panel's part of B is stored. What is fp16 or in codes is packed beforehand.
+/// How the panel's part of B is stored. What is in codes is packed beforehand, and fp16 that becomes
+/// fp32.
 typedef enum source_kind {
     SOURCE_ROWS,          ///< Rows of fp32 across k.
     SOURCE_LINES,         ///< Columns whose words lie along k: fp32, or bf16 in pairs.
     SOURCE_PAIRED_ROWS,   ///< Rows of bf16 across k, to be paired.
     SOURCE_ROUNDED_LINES, ///< Columns of fp32 along k, to be rounded to pairs.
-    SOURCE_ROUNDED_ROWS   ///< Rows of fp32 across k, to be rounded to pairs.
+    SOURCE_ROUNDED_ROWS,  ///< Rows of fp32 across k, to be rounded to pairs.
+    SOURCE_HALF_LINES,    ///< Columns of fp16 along k, to be rounded to pairs.
+    SOURCE_HALF_ROWS      ///< Rows of fp16 across k, to be rounded to pairs.
 } source_kind;
+
+/// Whether a chunk of each column is rounded to pairs before it is transposed.
+CAIRN_INLINE bool is_rounded_lines(const source_kind kind) {
+    return kind == SOURCE_ROUNDED_LINES || kind == SOURCE_HALF_LINES;
+}
 
 /// A panel that is still to be packed.
 typedef struct panel_source {
@@ -42,7 +50,7 @@ CAIRN_INLINE void pack_paired_row(const char *even, const char *odd, float *pane
 /// Four words of the panel, from word w on.
 CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, size_t w,
                             float *panel) {
-    if (kind == SOURCE_LINES || kind == SOURCE_ROUNDED_LINES) {
+    if (kind == SOURCE_LINES || is_rounded_lines(kind)) {
 #pragma clang loop unroll(full)
         for (size_t v = 0; v < NV; v++)
             store_four_transposed(source->data + v * LANES * source->stride + w * sizeof(float),
@@ -66,6 +74,16 @@ CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, 
                           pairs_of_rows(v16_load(even + v * LANES), v16_load(odd + v * LANES)));
             continue;
         }
+        if (kind == SOURCE_HALF_ROWS) {
+            const char *even = source->data + 2 * (w + u) * source->stride;
+            const char *odd = even + source->stride;
+#pragma clang loop unroll(full)
+            for (size_t v = 0; v < NV; v++)
+                v16_store(word + v * LANES,
+                          pairs_of_rows(v16_load_as(even, CAIRN_DTYPE_F16, v * LANES),
+                                        v16_load_as(odd, CAIRN_DTYPE_F16, v * LANES)));
+            continue;
+        }
         const float *row = (const float *)(source->data + (w + u) * source->stride);
 #pragma clang loop unroll(full)
         for (size_t v = 0; v < NV; v++) v16_store(word + v * LANES, v16_load(row + v * LANES));
@@ -75,7 +93,7 @@ CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, 
 /// Asks the first-level cache for what is packed some turns after word w: the lines of a chunk are
 /// so many, or so far apart, that no hardware foresees them.
 CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kind, size_t w) {
-    if (kind == SOURCE_LINES) {
+    if (kind == SOURCE_LINES || kind == SOURCE_HALF_LINES) {
         // A quarter of the lines of the next chunk at each of the four turns of this one.
         // The end of each, for the line that it begins in is being read.
         const uintptr_t next = (uintptr_t)source->data +
@@ -99,7 +117,8 @@ CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kin
         return;
     }
     const size_t rows = kind == SOURCE_ROWS ? 4 : 8;
-    const size_t width = NR * (kind == SOURCE_PAIRED_ROWS ? sizeof(uint16_t) : sizeof(float));
+    const bool is_half = kind == SOURCE_PAIRED_ROWS || kind == SOURCE_HALF_ROWS;
+    const size_t width = NR * (is_half ? sizeof(uint16_t) : sizeof(float));
     const uintptr_t next = (uintptr_t)source->data + (w / 4 + 2) * rows * source->stride;
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
@@ -132,18 +151,21 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
         if (w % CHUNK == 0) {
             look_ahead(&t->next_a, w / CHUNK);
             look_ahead(&t->next_b, w / CHUNK);
-            if (kind == SOURCE_ROUNDED_LINES) {
+            if (is_rounded_lines(kind)) {
+                const cairn_dtype dtype =
+                    kind == SOURCE_HALF_LINES ? CAIRN_DTYPE_F16 : CAIRN_DTYPE_F32;
                 for (size_t c = 0; c < NR; c++) {
-                    const float *line = (const float *)(source->data + c * source->stride) + 2 * w;
+                    const char *line = source->data + c * source->stride;
                     v16_store(lines + c * CHUNK,
-                              pairs_of_line(v16_load(line), v16_load(line + LANES)));
+                              pairs_of_line(v16_load_as(line, dtype, 2 * w),
+                                            v16_load_as(line, dtype, 2 * w + LANES)));
                 }
             } else if (meets) {
                 for (size_t c = 0; c < NR; c++)
                     v16_store(lines + c * CHUNK,
                               v16_load_bytes(source->data + c * source->stride + w * sizeof(float)));
             }
-            if (meets || kind == SOURCE_ROUNDED_LINES) {
+            if (meets || is_rounded_lines(kind)) {
                 near = (panel_source){kind, (const char *)lines, CHUNK * sizeof(float)};
                 near_first = w;
             }
@@ -165,6 +187,10 @@ static void matmul_first_tile(const cairn_matmul_plan *plan, const register_tile
         first_tile_of(plan, t, source, panel, words, SOURCE_ROUNDED_LINES, true);
     else if (source->kind == SOURCE_ROUNDED_ROWS)
         first_tile_of(plan, t, source, panel, words, SOURCE_ROUNDED_ROWS, true);
+    else if (source->kind == SOURCE_HALF_LINES)
+        first_tile_of(plan, t, source, panel, words, SOURCE_HALF_LINES, true);
+    else if (source->kind == SOURCE_HALF_ROWS)
+        first_tile_of(plan, t, source, panel, words, SOURCE_HALF_ROWS, true);
     else if (source->kind == SOURCE_ROWS)
         first_tile_of(plan, t, source, panel, words, SOURCE_ROWS, false);
     else if (HAS_PAIRS && plan->rounds)
