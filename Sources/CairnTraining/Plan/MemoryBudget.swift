@@ -212,23 +212,21 @@ package struct MemoryPlanner {
 
     private func peak(_ tokens: Int, _ recompute: Recompute) -> Int {
         let capacity = tuner.capacity(steps, tokenBudget: tokens)
-        var training = tuner.program.bytes(for: capacity, recompute) + tableBytes(capacity)
+        var training = tuner.program.bytes(for: capacity, recompute)
         if let prefix = tuner.prefix {
             // Rows on their way from the file into a batch, and from the program into the file.
             training =
                 max(training, prefix.bytes(for: capacity))
                 + 4 * 4 * prefix.count(tokens: capacity.repeated)
         }
-        let evaluations = [tuner.validation, job.test].compactMap { $0 }.map {
-            let capacity = tuner.evaluationCapacity($0, tokenBudget: tokens)
-            return tuner.evaluator.program.bytes(for: capacity) + tableBytes(capacity)
+        let evaluated = [tuner.validation, job.test].compactMap { $0 }.map {
+            tuner.evaluationCapacity($0, tokenBudget: tokens)
         }
-        return max(rest + max(training, evaluations.max()!), earlierPeak)
-    }
-
-    /// What a micro-batch brings into memory of tables that are given back after it.
-    private func tableBytes(_ capacity: Capacity) -> Int {
-        job.releasedTables.reduce(0) { $0 + $1.bytes(tokens: capacity.tokens) }
+        let evaluations = evaluated.map { tuner.evaluator.program.bytes(for: $0) }
+        // The larger memory of activations stays while a micro-batch of the other kind runs.
+        let largest = evaluated.reduce(capacity.tokens) { max($0, $1.tokens) }
+        return max(
+            rest + max(training, evaluations.max()!) + job.tableBytes(tokens: largest), earlierPeak)
     }
 
     private func microBatches(_ rows: [Int], _ tokens: Int) -> StepRows {

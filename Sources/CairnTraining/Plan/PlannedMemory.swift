@@ -46,11 +46,11 @@ public struct PlannedMemory: Sendable, Equatable {
             weights -= table.byteCount - table.touchedBytes
         }
         let capacity = tuner.trainingCapacity
-        let released = job.releasedTables.reduce(0) { sum, table in
-            // What the trial left of them was measured without.
-            weights -= table.touchedBytes - table.bytes(tokens: capacity.tokens)
-            return sum + table.bytes(tokens: capacity.tokens)
-        }
+        // The trial left nothing of these in memory; its largest micro-batch had so much.
+        let evaluated = [tuner.validation, job.test].compactMap { $0 }
+            .map { tuner.evaluationCapacity($0).tokens }
+        let released = job.tableBytes(tokens: max(capacity.tokens, evaluated.max() ?? 0))
+        weights += released - job.releasedTables.reduce(0) { $0 + $1.touchedBytes }
         parameters = entries.filter { !$0.1.buffer.isBorrowed }.reduce(0) { $0 + $1.1.byteCount }
         gradients = tuner.program.gradientBytes
         for name in model.parameters.trainableNames {

@@ -83,6 +83,12 @@ extension FineTuneJob {
         }
     }
 
+    /// What a micro-batch of so many tokens brings into memory of the tables that are given back
+    /// after it, in bytes.
+    func tableBytes(tokens: Int) -> Int {
+        releasedTables.reduce(0) { $0 + $1.bytes(tokens: tokens) }
+    }
+
     /// Gives tables back to the system after every micro-batch, where only rows of them are read,
     /// and says which: their pages would else stay, up to the whole table in a long run.
     func releaseTables() -> [TokenTable] {
