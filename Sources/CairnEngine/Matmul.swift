@@ -128,6 +128,49 @@ extension Context {
         }
     }
 
+    /// Z <- scaling * A D,   C <- A B + Z U + bias: a product with a LoRA pair, in one pass over A.
+    ///
+    /// - Shapes: A [m, k], B [k, n], D [k, rank], U [rank, n], bias [n], C [m, n] and Z [m, rank],
+    ///   contiguous.
+    /// - Aliasing: neither C nor Z overlaps an operand or the other.
+    package func matmulAdapted(
+        _ a: MatrixOperand, _ b: MatrixOperand, down: MatrixOperand, up: MatrixOperand,
+        scaling: Float, bias: Floats? = nil, precision: Precision, projected: Floats,
+        into c: Floats
+    ) throws(KernelError) {
+        let (m, n, k, rank) = (a.rows, b.columns, a.columns, down.columns)
+        require(b.rows, k, "rows of B", "matmulAdapted")
+        require(down.rows, k, "rows of D", "matmulAdapted")
+        require(up.rows, rank, "rows of U", "matmulAdapted")
+        require(up.columns, n, "columns of U", "matmulAdapted")
+        if let bias { require(bias.count, n, "count of bias", "matmulAdapted") }
+        requireMatrix(c.count, m, n, nil, "matmulAdapted")
+        requireMatrix(projected.count, m, rank, nil, "matmulAdapted")
+        let results = [c, projected].map { result in
+            let start = UInt(bitPattern: result.base)
+            return start..<start + UInt(result.count * MemoryLayout<Float>.stride)
+        }
+        precondition(
+            !results[0].overlaps(results[1]), "matmulAdapted: C and Z overlap at \(results[0])")
+        for operand in [a, b, down, up] {
+            for result in results {
+                precondition(
+                    !result.overlaps(operand.bytes),
+                    "matmulAdapted: a result at \(result) overlaps an operand at \(operand.bytes)")
+            }
+        }
+        var config = cairn_matmul_config(
+            precision: precision.native, scale: 1, accumulate: false)
+        var (first, last) = (a.native, b.native)
+        var adapter = cairn_adapter(
+            rank: rank, scale: scaling, down: down.native, up: up.native,
+            projected: projected.base)
+        try run("matmulAdapted") { backend, handle in
+            backend.matmul_adapted(
+                handle, &config, m, n, k, &first, &last, &adapter, bias?.base, c.base, n)
+        }
+    }
+
     /// G[o, i] += sum over rows t of dy[t, o] x[t, i], in groups.
     ///
     /// - Shapes: dy [rows, outputs], x [rows, inputs], gradient [outputs, inputs]; rows is the

@@ -48,10 +48,14 @@ done
 
 # The register tile of AVX-512, in builds that any machine runs.
 build_library wide -DCAIRN_TEST_WIDE_TILES "$@" || exit 1
-run_test wide Tests/C/test_matmul.c -DCAIRN_TEST_WIDE_TILES "$@" || failed=1
+for source in Tests/C/test_matmul.c Tests/C/test_matmul_adapted.c; do
+    run_test wide "$source" -DCAIRN_TEST_WIDE_TILES "$@" || failed=1
+done
 
 # The pairs of AVX512-BF16 too, and products cut into pieces of few rows.
 pairs=(-DCAIRN_TEST_WIDE_TILES -DCAIRN_TEST_PAIRS -DCAIRN_TEST_SHORT_PIECES)
 build_library pairs "${pairs[@]}" "$@" || exit 1
-run_test pairs Tests/C/test_matmul.c "${pairs[@]}" "$@" || failed=1
+for source in Tests/C/test_matmul.c Tests/C/test_matmul_adapted.c; do
+    run_test pairs "$source" "${pairs[@]}" "$@" || failed=1
+done
 exit $failed

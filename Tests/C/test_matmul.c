@@ -128,6 +128,11 @@ static void check_sizes(void) {
                        near(kernels->kc * random_below(4)), near(random_below(2) * kernels->kc), 3);
         check_size(near(kernels->mr * kernels->row_tiles), near(kernels->nr), 37, 3, 3);
         check_size(near(96), near(kernels->nr * kernels->column_tiles), near(kernels->kc), 8, 3);
+        // So many rows that threads, or groups of them, have their own.
+        for (size_t threads = 2; threads <= MAX_THREADS; threads++)
+            for (size_t j = 0; j < 2; j++)
+                check_size(near(kernels->mr * 8 * threads), near(kernels->nr * 3),
+                           near(random_below(2) ? 40 : kernels->kc), 16, MAX_THREADS);
         // Layers with LoRA: whole tiles, even cuts between columns, a second product of few words.
         for (size_t j = 0; j < 8; j++)
             check_size(near(3 * kernels->mr), kernels->nr * 12, 64 << random_below(2), 16,
@@ -298,6 +303,9 @@ static void check_gradients(void) {
     for (size_t i = 0; i < 300; i++)
         check_gradient(random_below(40), random_below(70), random_below(30), 3);
     for (size_t i = 0; i < 20; i++) check_gradient(near(16), near(96), 400, MAX_THREADS);
+    for (size_t i = 0; i < 20; i++) check_gradient(near(96), near(16), 400, MAX_THREADS);
+    for (size_t i = 0; i < 20; i++) check_gradient(near(32), near(48), 100, MAX_THREADS);
+    for (size_t i = 0; i < 20; i++) check_gradient(near(64), near(33), 100, MAX_THREADS);
     for (size_t i = 0; i < 4; i++) check_gradient(near(200), near(16), 200, MAX_THREADS);
 }
 

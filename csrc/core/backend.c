@@ -51,6 +51,7 @@ const cairn_backend cairn_backend_cpu = {
     .finish = cpu_finish,
     .failure = cpu_failure,
     .matmul = cairn_matmul,
+    .matmul_adapted = cairn_matmul_adapted,
     .matmul_gradient = cairn_matmul_gradient,
     .quantize_int8 = cairn_quantize_int8,
     .quantize_nf4 = cairn_quantize_nf4,

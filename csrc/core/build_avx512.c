@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prfchw,avx2,fma,f16c"))), apply_to = function)
 
 #define CAIRN_ROW cairn_kernels_avx512
 #define CAIRN_BUILD_AVX512 1

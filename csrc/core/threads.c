@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Parallel loops: workers that spin for a while after a loop, then sleep until the next.
 ///
-/// A loop is open while its tiles are being handed out. A worker enters it, takes tiles from an
-/// atomic counter, and leaves; the caller does the same, closes the loop when no tile is left, and
-/// waits until nobody is inside. A worker that wakes too late finds the loop closed, so a short
-/// loop never waits for a sleeper.
+/// A loop is open while its tiles are being handed out. A worker enters it, takes tiles from atomic
+/// counters, first its own and then the others', and leaves; the caller does the same, closes the
+/// loop when no tile is left, and waits until nobody is inside. A worker that wakes too late finds
+/// the loop closed, so a short loop never waits for a sleeper.
 ///
 /// A worker that was lent takes no tile until it is given back: it sleeps apart from the others, and
 /// its processor is free for whoever asked. Where every processor has a worker, another thread
@@ -36,12 +36,10 @@ enum {
 struct cairn_pool {
     // Twice the number of the loop, plus 1 while it is open.
     _Alignas(CACHE_LINE) _Atomic(uint64_t) state;
-    size_t tiles;
     cairn_task task;
     const void *arguments;
     _Atomic bool stopping;
     _Atomic(size_t) present;  // Workers of a number up to this one are not lent.
-    _Alignas(CACHE_LINE) _Atomic(size_t) next;    // The next tile to take.
     _Alignas(CACHE_LINE) _Atomic(size_t) inside;  // Workers between entering and leaving.
     _Alignas(CACHE_LINE) _Atomic(size_t) parked;  // Workers asleep or about to be.
     pthread_mutex_t mutex;
@@ -55,6 +53,13 @@ struct cairn_pool {
         size_t number;
         pthread_t thread;
     } *worker;
+    // The tiles that each worker takes before it helps others, the caller first: the same part of
+    // every loop, so that the rows that one operation leaves in a core's caches are those that the
+    // same core reads in the next.
+    struct share {
+        _Alignas(CACHE_LINE) _Atomic(size_t) next;
+        size_t end;
+    } *shares;
 };
 
 static inline void relax(void) {
@@ -103,12 +108,18 @@ static inline bool is_lent(struct cairn_pool *pool, size_t worker) {
     return worker > atomic_load_explicit(&pool->present, memory_order_relaxed);
 }
 
+/// A worker's own tiles first, then what is left of the others'.
 static void take_tiles(struct cairn_pool *pool, size_t worker) {
-    const size_t tiles = pool->tiles;
-    while (!is_lent(pool, worker)) {
-        const size_t tile = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (tile >= tiles) return;
-        pool->task(pool->arguments, tile, worker);
+    const size_t count = pool->workers + 1;
+    for (size_t i = 0; i < count; i++) {
+        struct share *share = &pool->shares[(worker + i) % count];
+        // Looking first leaves the line of a share that is done with all who look.
+        while (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end &&
+               !is_lent(pool, worker)) {
+            const size_t tile = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (tile >= share->end) break;
+            pool->task(pool->arguments, tile, worker);
+        }
     }
 }
 
@@ -203,10 +214,13 @@ void cairn_parallel(cairn_context *context, size_t tiles, cairn_task task, const
         return;
     }
     keep_off_caller(pool);
-    pool->tiles = tiles;
     pool->task = task;
     pool->arguments = arguments;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    const size_t count = pool->workers + 1;
+    for (size_t i = 0; i < count; i++) {
+        atomic_store_explicit(&pool->shares[i].next, i * tiles / count, memory_order_relaxed);
+        pool->shares[i].end = (i + 1) * tiles / count;
+    }
     atomic_fetch_add(&pool->state, 1);
     if (atomic_load(&pool->parked) > 0) {
         pthread_mutex_lock(&pool->mutex);
@@ -232,6 +246,7 @@ static void release(struct cairn_pool *pool) {
     pthread_cond_destroy(&pool->opened);
     pthread_cond_destroy(&pool->returned);
     pthread_mutex_destroy(&pool->mutex);
+    free(pool->shares);
     free(pool->worker);
     free(pool);
 }
@@ -243,12 +258,17 @@ cairn_status cairn_pool_create(size_t workers, struct cairn_pool **pool) {
     struct cairn_pool *made = memory;
     *made = (struct cairn_pool){.workers = workers, .present = workers, .avoided = -1};
     made->worker = calloc(workers + 1, sizeof *made->worker);
-    if (!made->worker) {
+    memory = NULL;
+    if (!made->worker ||
+        posix_memalign(&memory, CACHE_LINE, (workers + 1) * sizeof *made->shares) != 0) {
+        free(made->worker);
         free(made);
         return CAIRN_STATUS_OUT_OF_MEMORY;
     }
+    made->shares = memory;
     if (pthread_mutex_init(&made->mutex, NULL) != 0 || pthread_cond_init(&made->opened, NULL) != 0
         || pthread_cond_init(&made->returned, NULL) != 0) {
+        free(made->shares);
         free(made->worker);
         free(made);
         return CAIRN_STATUS_THREAD_FAILED;

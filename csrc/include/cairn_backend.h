@@ -40,6 +40,10 @@ typedef struct cairn_backend {
         cairn_context *context, const cairn_matmul_config *config, size_t m, size_t n, size_t k,
         const cairn_matrix *a, const cairn_matrix *b, size_t k2, const cairn_matrix *_Nullable a2,
         const cairn_matrix *_Nullable b2, const float *_Nullable bias, float *c, size_t c_stride);
+    cairn_status (*_Nonnull matmul_adapted)(
+        cairn_context *context, const cairn_matmul_config *config, size_t m, size_t n, size_t k,
+        const cairn_matrix *a, const cairn_matrix *b, const cairn_adapter *adapter, const float
+        *_Nullable bias, float *c, size_t c_stride);
     cairn_status (*_Nonnull matmul_gradient)(
         cairn_context *context, cairn_precision precision, const cairn_partition *partition,
         size_t out, size_t in, const float *dy, const float *x, cairn_gradient gradient);

@@ -39,6 +39,26 @@ CAIRN_CHECKED cairn_status cairn_matmul(cairn_context *context, const cairn_matm
                                         const cairn_matrix *_Nullable b2,
                                         const float *_Nullable bias, float *c, size_t c_stride);
 
+/// A LoRA pair beside a product: Z = scale * A D, and Z U is added to the product.
+typedef struct cairn_adapter {
+    size_t rank;
+    float scale;
+    cairn_matrix down;  ///< D [k, rank]
+    cairn_matrix up;    ///< U [rank, n]
+    float *projected;   ///< Z [m, rank]
+} cairn_adapter;
+
+/// A product with a LoRA pair, in one pass over A.
+///
+///     Z <- adapter.scale * A D,   C <- [C +] scale * (A B + Z U) + bias
+///
+/// - Shapes, aliasing, failures: as `cairn_matmul` with A2 = Z and B2 = U; Z overlaps nothing.
+/// - Numerics: the bits of two calls of `cairn_matmul`.
+CAIRN_CHECKED cairn_status cairn_matmul_adapted(
+    cairn_context *context, const cairn_matmul_config *config, size_t m, size_t n, size_t k,
+    const cairn_matrix *a, const cairn_matrix *b, const cairn_adapter *adapter,
+    const float *_Nullable bias, float *c, size_t c_stride);
+
 /// The gradient of a weight: a sum over the rows of a micro-batch, group by group.
 ///
 ///     G[o, i] <- G[o, i] + sum over rows t of dy[t, o] x[t, i]

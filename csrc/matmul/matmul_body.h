@@ -31,7 +31,7 @@ typedef struct unit_range {
 
 static unit_range unit_range_of(const cairn_matmul_plan *plan, size_t unit, size_t worker) {
     const size_t row_tiles = (plan->m + MR - 1) / MR, column_tiles = (plan->n + NR - 1) / NR;
-    const size_t row = unit % plan->row_units, column = unit / plan->row_units;
+    const size_t row = unit / plan->column_units, column = unit % plan->column_units;
     const size_t i0 = row * row_tiles / plan->row_units;
     const size_t i1 = (row + 1) * row_tiles / plan->row_units;
     const size_t j0 = column * column_tiles / plan->column_units;
@@ -69,19 +69,74 @@ static float *packed_rows(const cairn_matmul_plan *plan, const cairn_matmul_bloc
     return plan->packed_a + plan->m * words;
 }
 
-/// Packs ROWS_PER_PACK rows of A along all blocks.
+/// Packs rows of A along the blocks of a part: each row from its first element to its last, for what
+/// the hardware fetches ahead of a long line comes at twice the rate of its pieces.
+static void pack_part(const cairn_matmul_plan *plan, size_t part, size_t i, size_t rows) {
+    if (plan->parts[part].a.transposed) return;
+    const size_t blocks = plan->block_count + (plan->tail ? 1 : 0);
+    size_t first = 0, end = blocks;
+    while (first < end && plan->blocks[first].part < part) first++;
+    while (first < end && plan->blocks[end - 1].part > part) end--;
+    const size_t at_once = end - first > 1 ? 1 : rows;
+    for (size_t row = i; row < i + rows; row += at_once)
+        for (size_t b = first; b < end; b++) {
+            const cairn_matmul_block *block = &plan->blocks[b];
+            const size_t stride = packed_stride(words_of(plan, block));
+            pack_a(plan, block, row, at_once, packed_rows(plan, block) + row * stride, stride);
+        }
+}
+
+/// The tiles of a narrow product that lie in rows i ..< i + rows.
+static void multiply_narrow(const cairn_matmul_plan *plan, size_t i, size_t rows) {
+    const cairn_matmul_plan *narrow = plan->narrow;
+    const size_t tiles = (narrow->n + NR - 1) / NR;
+    float kept[MR * NR];
+    for (size_t column = 0; column < tiles; column++)
+        for (size_t row = 0; row < rows; row += MR) {
+            const float *panels = narrow->panels;
+            for (size_t b = 0; b < narrow->block_count; b++) {
+                const cairn_matmul_block *block = &narrow->blocks[b];
+                const size_t words = words_of(narrow, block), at = i + row;
+                const cairn_matrix *a = &narrow->parts[0].a;
+                const size_t stride = plan->packed_a ? packed_stride(words) : a->stride;
+                const register_tile t = {
+                    .runs = narrow->runs + b,
+                    .run_count = 1,
+                    .a = plan->packed_a ? packed_rows(plan, block) + at * stride
+                                        : (const float *)a->data + at * stride + block->begin,
+                    .row_stride = stride,
+                    .a_step = 1,
+                    .b = panels + column * words * NR,
+                    .b_step = NR,
+                    .kept = kept,
+                    .i = at,
+                    .j = column * NR,
+                };
+                matmul_tile(narrow, &t, rows - row < MR ? rows - row : MR);
+                panels += tiles * words * NR;
+            }
+        }
+}
+
+static void matmul_pack_panels(const cairn_matmul_plan *narrow) {
+    const size_t tiles = (narrow->n + NR - 1) / NR;
+    float *panels = narrow->panels;
+    for (size_t b = 0; b < narrow->block_count; b++) {
+        const cairn_matmul_block *block = &narrow->blocks[b];
+        pack_b(narrow, block, 0, tiles, panels);
+        panels += tiles * words_of(narrow, block) * NR;
+    }
+}
+
+/// Packs ROWS_PER_PACK rows of A along all blocks, and multiplies them where a narrow product does.
 static void matmul_pack(const void *arguments, size_t tile, size_t worker) {
     (void)worker;
     const cairn_matmul_plan *plan = arguments;
     const size_t i = tile * ROWS_PER_PACK;
     const size_t rows = plan->m - i < ROWS_PER_PACK ? plan->m - i : ROWS_PER_PACK;
-    const size_t blocks = plan->block_count + (plan->tail ? 1 : 0);
-    for (size_t b = 0; b < blocks; b++) {
-        const cairn_matmul_block *block = &plan->blocks[b];
-        const size_t stride = packed_stride(words_of(plan, block));
-        if (!plan->parts[block->part].a.transposed)
-            pack_a(plan, block, i, rows, packed_rows(plan, block) + i * stride, stride);
-    }
+    if (plan->packed_a) pack_part(plan, 0, i, rows);
+    if (plan->narrow) multiply_narrow(plan, i, rows);
+    if (plan->packed_a) pack_part(plan, 1, i, rows);
 }
 
 /// Rows i ..< i + rows of A along a block. Packing lines of A^T pays when several column tiles
@@ -211,6 +266,8 @@ static void matmul_unit(const void *arguments, size_t unit, size_t worker) {
     for (size_t i = 0; i < plan->block_count; i++) matmul_block(plan, i, &range);
 }
 
+#include "matmul/matmul_thin.h"
+
 static const cairn_matmul_kernels matmul_kernels = {
     .mr = MR,
     .nr = NR,
@@ -221,6 +278,11 @@ static const cairn_matmul_kernels matmul_kernels = {
     .workspace_floats = WORKSPACE_FLOATS,
     .rows_per_pack = ROWS_PER_PACK,
     .holds = matmul_holds,
+    .pack_panels = matmul_pack_panels,
     .pack = matmul_pack,
     .unit = matmul_unit,
+    .thin_rows = THIN,
+    .thin_columns = THIN_TASK,
+    .pack_thin = matmul_pack_thin,
+    .thin = matmul_thin,
 };

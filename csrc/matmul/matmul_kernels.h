@@ -66,7 +66,22 @@ typedef struct cairn_matmul_plan {
     float *c;
     size_t c_stride;
     cairn_gradient gradient;  ///< With the stride of C.
+    /// A product of the same A whose C is the A of this plan's second part, or null: taken with the
+    /// packing of A, while the rows are at hand. Its blocks are those of this plan's first part.
+    const struct cairn_matmul_plan *narrow;
+    float *panels;  ///< In a narrow product: its B, packed, block by block.
 } cairn_matmul_plan;
+
+/// A gradient with a narrow side; see matmul_thin.h. Of its plan it has the order, the runs, the
+/// gradient, and as A and B of the first part S and X as they are stored.
+typedef struct cairn_matmul_thin {
+    const cairn_matmul_plan *plan;
+    size_t run_count, positions;
+    size_t rank, width;
+    bool transposed;     ///< The gradient is [width, rank].
+    size_t packed_rank;  ///< `rank`, up to a multiple of `thin_rows`.
+    float *packed;       ///< S in words, [positions, packed_rank].
+} cairn_matmul_thin;
 
 typedef struct cairn_matmul_kernels {
     size_t mr, nr;       ///< The register tile.
@@ -79,8 +94,14 @@ typedef struct cairn_matmul_kernels {
     /// Whether a worker's memory holds two blocks together.
     bool (*holds)(const struct cairn_matmul_plan *plan, const cairn_matmul_block *first,
                   const cairn_matmul_block *second);
-    void (*pack)(const void *plan, size_t tile, size_t worker);  ///< Fills `packed_a`.
+    void (*pack_panels)(const struct cairn_matmul_plan *narrow);  ///< Fills `panels`.
+    /// Fills `packed_a`, and the C of a narrow product.
+    void (*pack)(const void *plan, size_t tile, size_t worker);
     void (*unit)(const void *plan, size_t unit, size_t worker);  ///< A `cairn_task`.
+    size_t thin_rows;     ///< Rows of S^T that are multiplied at a time.
+    size_t thin_columns;  ///< Columns of X of a task.
+    void (*pack_thin)(const cairn_matmul_thin *thin);              ///< Fills `packed`.
+    void (*thin)(const void *thin, size_t task, size_t worker);    ///< A `cairn_task`.
 } cairn_matmul_kernels;
 
 /// The two instructions that a matmul of bf16 pairs rests on, sixteen words at a time.

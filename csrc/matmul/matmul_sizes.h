@@ -26,7 +26,7 @@ enum {
 
     LINE = 64,           // Bytes of a cache line, or half of one.
     CHUNK = 16,          // Words in it: how often a tile looks ahead.
-    ROWS_PER_PACK = 32,  // A task of packing A beforehand: some microseconds.
+    ROWS_PER_PACK = 32 / MR * MR,  // A task of packing A beforehand: some microseconds.
 
     // KC, in words. With one vector per row a panel of B (KC x NR, 20 KB) stays in a first-level
     // cache of 32 KB beside a tile of A while the row tiles pass by. With two it would have to be

@@ -79,40 +79,44 @@ struct Linear: Operation {
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
         let x = node.inputs[0]
-        let rows = execution.count(x.rows)
         let y = execution.matrix(node.outputs[0])
-        var second: (a: MatrixOperand, b: MatrixOperand)?
-        if let pair {
-            let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
-            try execution.context.matmul(
-                execution.operand(adapterInput),
-                .weight(execution.weight(pair.a), transposed: true),
-                scale: pair.scaling, precision: execution.precision,
-                into: execution.matrix(node.outputs[1]))
-            second = (
-                .rows(execution.matrix(node.outputs[1]), rows: rows, columns: pair.rank),
-                .weight(execution.weight(pair.b), transposed: true)
-            )
-        }
         let base = execution.weight(weight)
         let bias = bias.map { execution.vector($0) }
+        guard let pair else {
+            if base.dtype == .i8 {
+                return try execution.context.matmulInt8(
+                    execution.matrix(x), base, bias: bias, into: y)
+            }
+            return try execution.context.matmul(
+                execution.operand(x), .weight(base, transposed: true), bias: bias,
+                precision: execution.precision, into: y)
+        }
+        let a = MatrixOperand.weight(execution.weight(pair.a), transposed: true)
+        let b = MatrixOperand.weight(execution.weight(pair.b), transposed: true)
+        let z = execution.matrix(node.outputs[1])
+        guard node.inputs.count > 1 || base.dtype == .i8 else {
+            return try execution.context.matmulAdapted(
+                execution.operand(x), .weight(base, transposed: true), down: a, up: b,
+                scaling: pair.scaling, bias: bias, precision: execution.precision, projected: z,
+                into: y)
+        }
+        let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
+        try execution.context.matmul(
+            execution.operand(adapterInput), a, scale: pair.scaling,
+            precision: execution.precision, into: z)
+        let second = (
+            a: MatrixOperand.rows(z, rows: execution.count(x.rows), columns: pair.rank), b: b
+        )
         guard base.dtype != .i8 else {
-            return try run(codes: base, execution.matrix(x), second, bias, execution, into: y)
+            // Two sums that meet at their ends.
+            try execution.context.matmulInt8(execution.matrix(x), base, bias: nil, into: y)
+            return try execution.context.matmul(
+                second.a, second.b, bias: bias, accumulate: true, precision: execution.precision,
+                into: y)
         }
         try execution.context.matmul(
             execution.operand(x), .weight(base, transposed: true),
             second: second, bias: bias, precision: execution.precision, into: y)
-    }
-
-    private func run(
-        codes: Weight, _ x: Floats, _ second: (a: MatrixOperand, b: MatrixOperand)?,
-        _ bias: Floats?, _ execution: Execution, into y: Floats
-    ) throws(KernelError) {
-        try execution.context.matmulInt8(x, codes, bias: second == nil ? bias : nil, into: y)
-        guard let second else { return }
-        try execution.context.matmul(
-            second.a, second.b, bias: bias, accumulate: true, precision: execution.precision,
-            into: y)
     }
 }
 

@@ -101,4 +101,18 @@ cairn_status matmul_on_device(cairn_context *context, const cairn_matmul_config 
     return launched(context, "matmul");
 }
 
+cairn_status matmul_adapted_on_device(cairn_context *context, const cairn_matmul_config *config,
+                                      size_t m, size_t n, size_t k, const cairn_matrix *a,
+                                      const cairn_matrix *b, const cairn_adapter *adapter,
+                                      const float *bias, float *c, size_t c_stride) {
+    const cairn_matmul_config down = {config->precision, adapter->scale, false};
+    const cairn_matrix projected = {adapter->projected, CAIRN_DTYPE_F32, adapter->rank, false};
+    const cairn_status status =
+        matmul_on_device(context, &down, m, adapter->rank, k, a, &adapter->down, 0, nullptr,
+                         nullptr, nullptr, adapter->projected, adapter->rank);
+    if (status != CAIRN_STATUS_OK) return status;
+    return matmul_on_device(context, config, m, n, k, a, b, adapter->rank, &projected,
+                            &adapter->up, bias, c, c_stride);
+}
+
 }  // namespace cairn

@@ -11,7 +11,7 @@
 /// The table's functions in its order. backend.cu refuses to compile when one is missing.
 #define CAIRN_CUDA_OPERATIONS(X) \
     X(allocate) X(release) X(zero) X(copy_in) X(copy_out) X(finish) X(failure) \
-    X(matmul) X(matmul_gradient) X(quantize_int8) X(quantize_nf4) X(matmul_int8) \
+    X(matmul) X(matmul_adapted) X(matmul_gradient) X(quantize_int8) X(quantize_nf4) X(matmul_int8) \
     X(attention_forward) X(attention_backward) X(rope) \
     X(rms_norm_forward) X(rms_norm_backward) X(rms_norm_weight_gradient) \
     X(layer_norm_forward) X(layer_norm_backward) X(layer_norm_weight_gradient) \

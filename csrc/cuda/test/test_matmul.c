@@ -56,7 +56,41 @@ static void test_product(shape s, way w, cairn_precision precision, size_t paddi
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) triple_free(all[i]);
 }
 
+/// A layer with its pair: both results, in the order of a forward pass.
+static void test_adapted(shape s, cairn_precision precision, bool has_bias) {
+    const cairn_matmul_config config = {precision, 1, false};
+    const size_t rank = s.k2;
+    triple x = triple_floats(s.m * s.k, 1, 221), w = triple_weights(s.n * s.k, CAIRN_DTYPE_BF16, 222);
+    triple a = triple_floats(rank * s.k, 1, 223), b = triple_floats(s.n * rank, 1, 224);
+    triple bias = triple_floats(s.n, 1, 225);
+    triple z = triple_floats(s.m * rank, 1, 226), y = triple_floats(s.m * s.n, 1, 227);
+    for (int e = 0; e < ENGINES; e++) {
+        const cairn_matrix rows = {P(x), CAIRN_DTYPE_F32, s.k, false};
+        const cairn_matrix weight = {P(w), CAIRN_DTYPE_BF16, s.k, true};
+        const cairn_adapter adapter = {rank, 0.5f, {P(a), CAIRN_DTYPE_F32, s.k, true},
+                                       {P(b), CAIRN_DTYPE_F32, rank, true}, F(z)};
+        const cairn_status status = engines[e].table->matmul_adapted(
+            engines[e].context, &config, s.m, s.n, s.k, &rows, &weight, &adapter,
+            has_bias ? F(bias) : NULL, F(y), s.n);
+        expect(status == CAIRN_STATUS_OK, "matmul_adapted: %d", status);
+    }
+    const double scale = 1 + (double)s.k / 8;
+    const double bound = precision == CAIRN_PRECISION_BF16 ? BF16 : FP32;
+    expect_near(z, s.m * rank, bound, scale, "projected %zu x %zu x %zu", s.m, rank, s.k);
+    // What is rounded to bf16 of two sums that differ in their last place may differ by one step.
+    const double step = precision == CAIRN_PRECISION_BF16 ? 0x1p-9 : bound;
+    expect_near(y, s.m * s.n, step, scale * (1 + (double)rank / 8),
+                "adapted %zu x %zu x %zu + %zu, precision %d", s.m, s.n, s.k, rank, precision);
+    triple *all[] = {&x, &w, &a, &b, &bias, &z, &y};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) triple_free(all[i]);
+}
+
 void test_matmul(void) {
+    for (int precision = CAIRN_PRECISION_FP32; precision <= CAIRN_PRECISION_BF16; precision++) {
+        test_adapted((shape){5, 7, 9, 3}, (cairn_precision)precision, true);
+        test_adapted((shape){40, 64, 96, 16}, (cairn_precision)precision, false);
+        test_adapted((shape){130, 128, 256, 8}, (cairn_precision)precision, true);
+    }
     static const shape shapes[] = {
         {1, 1, 1, 0}, {5, 7, 3, 2}, {64, 64, 64, 0}, {65, 70, 33, 16}, {130, 20, 100, 8},
         {3, 4, 0, 0},
