@@ -128,15 +128,15 @@ extension Context {
         }
     }
 
-    /// Z <- scaling * A D,   C <- A B + Z U + bias: a product with a LoRA pair, in one pass over A.
+    /// Z <- scaling * A D,   C <- [C +] A B + Z U + bias: a product with a LoRA pair, in one pass over A.
     ///
     /// - Shapes: A [m, k], B [k, n], D [k, rank], U [rank, n], bias [n], C [m, n] and Z [m, rank],
     ///   contiguous.
     /// - Aliasing: neither C nor Z overlaps an operand or the other.
     package func matmulAdapted(
         _ a: MatrixOperand, _ b: MatrixOperand, down: MatrixOperand, up: MatrixOperand,
-        scaling: Float, bias: Floats? = nil, precision: Precision, projected: Floats,
-        into c: Floats
+        scaling: Float, bias: Floats? = nil, accumulate: Bool = false, precision: Precision,
+        projected: Floats, into c: Floats
     ) throws(KernelError) {
         let (m, n, k, rank) = (a.rows, b.columns, a.columns, down.columns)
         require(b.rows, k, "rows of B", "matmulAdapted")
@@ -160,7 +160,7 @@ extension Context {
             }
         }
         var config = cairn_matmul_config(
-            precision: precision.native, scale: 1, accumulate: false)
+            precision: precision.native, scale: 1, accumulate: accumulate)
         var (first, last) = (a.native, b.native)
         var adapter = cairn_adapter(
             rank: rank, scale: scaling, down: down.native, up: up.native,

@@ -44,30 +44,36 @@ struct Linear: Operation {
         if weight.isTrainable {
             recorder.graph.record(WeightGradient(slot: recorder.slot(for: weight)), [dy, x], [])
         }
-        var projected: Value?
-        if let pair {
-            let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
-            let d = recorder.graph.record(
+        guard let pair else {
+            if recorder.needs(x) {
+                recorder.accumulate(InputGradient(weight: weight), [dy], into: x)
+            }
+            return
+        }
+        let adapterInput = node.inputs.count > 1 ? node.inputs[1] : x
+        let isFused = node.inputs.count == 1 && recorder.needs(x)
+        let d =
+            isFused
+            ? recorder.accumulate(
+                InputGradient(weight: weight, pair: pair), [dy], into: x, rest: [pair.rank]
+            )
+            .first!
+            : recorder.graph.record(
                 AdapterGradient(b: pair.b, scaling: pair.scaling), [dy], [(dy.rows, pair.rank)])[0]
-            if pair.b.isTrainable {
-                recorder.graph.record(
-                    WeightGradient(slot: recorder.slot(for: pair.b)), [dy, node.outputs[1]], [])
-            }
-            if pair.a.isTrainable {
-                recorder.graph.record(
-                    WeightGradient(slot: recorder.slot(for: pair.a)), [d, adapterInput], [])
-            }
-            if node.inputs.count > 1, recorder.needs(adapterInput) {
-                recorder.accumulate(
-                    InputGradient(weight: pair.a, a: nil), [d], into: adapterInput)
-            } else {
-                projected = d
-            }
+        if pair.b.isTrainable {
+            recorder.graph.record(
+                WeightGradient(slot: recorder.slot(for: pair.b)), [dy, node.outputs[1]], [])
+        }
+        if pair.a.isTrainable {
+            recorder.graph.record(
+                WeightGradient(slot: recorder.slot(for: pair.a)), [d, adapterInput], [])
+        }
+        guard node.inputs.count > 1 else { return }
+        if recorder.needs(adapterInput) {
+            recorder.accumulate(InputGradient(weight: pair.a), [d], into: adapterInput)
         }
         if recorder.needs(x) {
-            recorder.accumulate(
-                InputGradient(weight: weight, a: projected == nil ? nil : pair?.a),
-                [dy] + [projected].compactMap { $0 }, into: x)
+            recorder.accumulate(InputGradient(weight: weight), [dy], into: x)
         }
     }
 
@@ -139,29 +145,36 @@ struct AdapterGradient: Operation {
     }
 }
 
-/// dx = dy W + d A, one chain per element; added to what has already reached x, if anything has.
+/// dx = dy W + d A with d = scaling * dy B, one chain per element; added to what has already reached
+/// x, if anything has.
 ///
-/// Inputs: dy, then d when `a` is given, then the earlier gradient when `accumulates`.
+/// Inputs: dy, then the earlier gradient when `accumulates`. Outputs: dx and, with a pair, d.
 struct InputGradient: Operation, Accumulating {
     let weight: ParameterReference
-    let a: ParameterReference?
+    var pair: LoRAPair?
     var accumulates = false
 
-    var parameters: [ParameterReference] { [weight] + [a].compactMap { $0 } }
-    var inPlaceInput: Int? { accumulates ? (a == nil ? 1 : 2) : nil }
+    var parameters: [ParameterReference] { [weight] + [pair?.a, pair?.b].compactMap { $0 } }
+    var inPlaceInput: Int? { accumulates ? 1 : nil }
 
     func multiplyAdds(_ node: Node, _ batch: Batch) -> Int {
-        batch.count(node.inputs[0].rows) * (weight.elementCount + (a?.elementCount ?? 0))
+        let pairs = pair.map { $0.a.elementCount + $0.b.elementCount } ?? 0
+        return batch.count(node.inputs[0].rows) * (weight.elementCount + pairs)
     }
 
     func run(_ node: Node, _ execution: Execution) throws(KernelError) {
-        let second = a.map {
-            (a: execution.operand(node.inputs[1]), b: MatrixOperand.weight(execution.weight($0)))
+        let dy = execution.operand(node.inputs[0])
+        let base = MatrixOperand.weight(execution.weight(weight))
+        let dx = execution.matrix(node.outputs[0])
+        guard let pair else {
+            return try execution.context.matmul(
+                dy, base, accumulate: accumulates, precision: execution.precision, into: dx)
         }
-        try execution.context.matmul(
-            execution.operand(node.inputs[0]), .weight(execution.weight(weight)),
-            second: second, accumulate: accumulates, precision: execution.precision,
-            into: execution.matrix(node.outputs[0]))
+        try execution.context.matmulAdapted(
+            dy, base, down: .weight(execution.weight(pair.b)),
+            up: .weight(execution.weight(pair.a)),
+            scaling: pair.scaling, accumulate: accumulates, precision: execution.precision,
+            projected: execution.matrix(node.outputs[1]), into: dx)
     }
 }
 
@@ -210,15 +223,20 @@ protocol Accumulating: Operation {
 
 extension GradientRecorder {
     /// Records `operation` so that its result is added to the gradient of `value`.
+    ///
+    /// - Parameter rest: columns of what it gives besides, row by row.
+    @discardableResult
     mutating func accumulate(
-        _ operation: some Accumulating, _ inputs: [Value], into value: Value
-    ) {
+        _ operation: some Accumulating, _ inputs: [Value], into value: Value, rest: [Int] = []
+    ) -> ArraySlice<Value> {
         var operation = operation
         let earlier = gradient(of: value)
         operation.accumulates = earlier != nil
-        let result = graph.record(
-            operation, inputs + [earlier].compactMap { $0 }, [(value.rows, value.columns)])
-        replace(result[0], of: value)
+        let results = graph.record(
+            operation, inputs + [earlier].compactMap { $0 },
+            ([value.columns] + rest).map { (value.rows, $0) })
+        replace(results[0], of: value)
+        return results.dropFirst()
     }
 }
 
