@@ -6,7 +6,9 @@
 /// e of a block at position e ^ 1. Blocks begin at even positions, and an odd end is filled up with
 /// a zero.
 
-enum { ROWS_AHEAD = 16 };  // How far packing asks for rows: a memory latency.
+// How far packing asks for rows: a memory latency, in which a gradient with a narrow side, a line of
+// each row for some eight cycles, comes by this many.
+enum { ROWS_AHEAD = 64 };
 
 typedef enum form {
     FORM_PLAIN,    ///< Widened to fp32.
