@@ -44,5 +44,23 @@ public struct Fingerprint: Equatable, Sendable {
         }.joined()
     }
 
+    /// Both words, little-endian: 16 bytes from which it can be made again.
+    package var bytes: [UInt8] {
+        [words.0, words.1].flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) }
+        }
+    }
+
+    /// The fingerprint that has these `bytes`.
+    ///
+    /// - Precondition: they are 16.
+    package init(bytes: some Collection<UInt8>) {
+        precondition(bytes.count == 16, "a fingerprint of \(bytes.count) bytes")
+        func word(_ bytes: some Collection<UInt8>) -> UInt64 {
+            bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        words = (word(bytes.prefix(8)), word(bytes.dropFirst(8)))
+    }
+
     public static func == (a: Fingerprint, b: Fingerprint) -> Bool { a.words == b.words }
 }
