@@ -7,8 +7,9 @@ import Foundation
 /// A fingerprint of several buffers in order, each taken whole.
 ///
 /// A change within one aligned word of 8 bytes always gives another fingerprint; other changes go
-/// unnoticed with the odds of 2^-128. It finds damage and drift, not forgery: names that must
-/// withstand an adversary are `SHA256`'s. Where the buffers begin and end counts, unlike there.
+/// unnoticed with the odds of 2^-64 where their words are all whole multiples of 64 bytes apart,
+/// else of 2^-128. It finds damage and drift, not forgery: names that must withstand an adversary
+/// are `SHA256`'s. Where the buffers begin and end counts, unlike there.
 ///
 /// Source: `cairn_fingerprint` in csrc/digest, which has the formula.
 public struct Fingerprint: Equatable, Sendable {
