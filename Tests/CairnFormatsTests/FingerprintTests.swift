@@ -83,6 +83,20 @@ import Testing
         #expect(fingerprint(a, b) == hex(expected))
     }
 
+    @Test func `its bytes are its words, little-endian, and make it again`() {
+        var original = Fingerprint()
+        original.update(Array("Cairn".utf8))
+
+        let again = Fingerprint(bytes: original.bytes)
+
+        #expect(again == original)
+        #expect(
+            original.bytes == [
+                0xfb, 0x9f, 0x33, 0x1a, 0xe0, 0x19, 0x50, 0x89,
+                0xeb, 0x4a, 0x14, 0x22, 0x0e, 0xf5, 0x4e, 0x73,
+            ])
+    }
+
     @Test func `the value of known bytes never changes`() {
         #expect(fingerprint() == "00000000000000000000000000000000")
         #expect(fingerprint([]) == "1dc90f3013f5028b23e960f9e6d03508")

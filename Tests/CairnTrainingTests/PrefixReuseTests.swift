@@ -115,7 +115,9 @@ import Testing
     /// Ways to spoil a file, each with whether all of it is begun anew.
     static let damages: [(name: String, isForeign: Bool, change: @Sendable (inout Data) -> Void)] =
         [
-            ("magic", true, { $0[0] ^= 1 }), ("key", true, { $0[20] ^= 1 }),
+            ("magic", true, { $0[0] ^= 1 }),
+            ("format before", true, { $0.replaceSubrange(0..<8, with: Data("CAIRNPFX".utf8)) }),
+            ("key", true, { $0[20] ^= 1 }),
             ("digest of the table", true, { $0[50] ^= 1 }), ("table", true, { $0[80] ^= 1 }),
             ("a bit of a row", false, { $0[$0.count - 3] ^= 1 }),
             ("every row", false, { for i in 4096..<$0.count { $0[i] = 0x7f } }),
@@ -149,6 +151,89 @@ import Testing
         #expect(said.count == (name == "empty" ? 0 : 1), "\(name): \(notes)")
         #expect(said.allSatisfy { $0.contains("begun anew") == isForeign }, "\(name): \(notes)")
         #expect(!exists(golden))
+    }
+
+    @Test(arguments: [0, 50, 1000, 4000])
+    func `a file that is shortened while the run reads it costs no bit`(left: Int) throws {
+        let golden = try golden()
+        let expected = try run(try self.golden())
+        let job = try golden.job()
+        var steps = 0
+        var notes: [String] = []
+
+        let report = try job.run(report: {
+            if case .note(let text) = $0 { notes.append(text) }
+            guard case .step = $0 else { return }
+            steps += 1
+            // Of six steps the fourth reads what the first two wrote.
+            if steps == 3 { #expect(truncate(file(golden).path, left) == 0) }
+        })
+
+        #expect(report.stateDigest == expected.digest)
+        #expect(notes.count == 1 && notes[0].contains("computed again"), "\(notes)")
+        #expect((41...80).contains(job.tuner.prefix!.computedRows))
+    }
+
+    /// A device that takes no byte, on systems that have it.
+    static let full = URL(fileURLWithPath: "/dev/full")
+
+    /// Rows of which some begin alike.
+    static let prompted = {
+        let ids: [[Int32]] = [
+            [5, 6, 7, 8, 9, 1, 2], [5, 6, 7, 8, 3, 1], [9, 4, 4], [9, 4, 4, 5, 6, 7, 8, 2],
+            [9, 4, 4, 5, 6, 7, 8, 3, 1],
+        ]
+        return DataSet(ids: ids, typeIDs: ids.map { $0.map { _ in 0 } }, targets: .none)
+    }()
+
+    @Test func `a batch gets the same bits from the model, from the file and from both`() throws {
+        let directory = try TemporaryDirectory()
+        let prefix = try #require(try golden().job().tuner.prefix)
+        let data = Self.prompted
+        let step = StepRows(
+            rows: [3, 4, 0, 1, 2], lengths: data.ids.map(\.count), tokenBudget: .max, groups: 1,
+            prompts: [0, 7, 0, 4, 0], rank: 0, ranks: 1)
+        func stored(_ rows: PrefixStore?, in step: StepRows) throws -> [UInt32] {
+            prefix.keep(in: rows)
+            var numbers: [UInt32] = []
+            for range in step.microBatches {
+                var batch = data.batch(
+                    step, range, pooling: .last(padTokenID: nil), number: 0, lossScale: 1)
+                try prefix.fill(&batch, with: step.rows[range], of: data)
+                numbers += batch.stored.map(\.bitPattern)
+            }
+            return numbers
+        }
+        func store(_ url: URL) throws -> PrefixStore {
+            try PrefixStore(
+                url, key: [UInt8](repeating: 7, count: 32),
+                rows: (0..<data.count).map {
+                    (PrefixRow(data, $0), prefix.count(tokens: data.ids[$0].count))
+                })
+        }
+        let expected = try stored(nil, in: step)
+        let columns = prefix.count(tokens: 1)
+        #expect(expected.count == (8 + 2 + 7 + 2 + 3) * columns)
+
+        let kept = try store(directory.file("kept"))
+        #expect(try stored(kept, in: step) == expected, "computed and written")
+        let computed = prefix.computedRows
+        #expect(try stored(kept, in: step) == expected, "read")
+        #expect(prefix.computedRows == computed)
+
+        for present in 0..<data.count {
+            let part = try store(directory.file("part-\(present)"))
+            _ = try stored(
+                part, in: StepRows(rows: [present], lengths: data.ids.map(\.count), tokenBudget: 99)
+            )
+            let before = prefix.computedRows
+            #expect(try stored(part, in: step) == expected, "row \(present) read")
+            #expect(prefix.computedRows == before + data.count - 1)
+        }
+        guard FileManager.default.isWritableFile(atPath: Self.full.path) else { return }
+        let full = try store(Self.full)  // never removed: it is the system's
+        for _ in 0..<2 { #expect(try stored(full, in: step) == expected, "no room") }
+        #expect(full.notes.count == 1)
     }
 
     @Test(arguments: [true, false])

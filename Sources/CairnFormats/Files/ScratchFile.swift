@@ -40,29 +40,39 @@ package final class ScratchFile {
         }
     }
 
+    /// Fills `bytes` with those from `offset` on; false, and some may be filled, where the file ends
+    /// before or cannot be read.
+    package func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            // Never none: the loop ends before.
+            let read = pread(
+                descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+            if read < 0, errno == EINTR { continue }
+            if read <= 0 { return false }
+            done += read
+        }
+        return true
+    }
+
     /// That many bytes from `offset` on; nil where the file ends before or cannot be read.
     package func read(_ count: Int, at offset: Int) -> [UInt8]? {
-        var done = 0
+        var isWhole = false
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            while done < count {
-                let read = pread(
-                    descriptor, buffer.baseAddress! + done, count - done, off_t(offset + done))
-                if read < 0, errno == EINTR { continue }
-                if read <= 0 { break }
-                done += read
-            }
-            initialized = done
+            // The room may be more than was asked for.
+            let asked = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
+            isWhole = read(into: asked, at: offset)
+            initialized = isWhole ? count : 0
         }
-        return done == count ? bytes : nil
+        return isWhole ? bytes : nil
     }
 
     /// Writes bytes from `offset` on.
-    package func write(_ bytes: [UInt8], at offset: Int) throws(FormatError) {
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError) {
         var done = 0
         while done < bytes.count {
-            let written = bytes.withUnsafeBytes {
-                pwrite(descriptor, $0.baseAddress! + done, $0.count - done, off_t(offset + done))
-            }
+            let written = pwrite(
+                descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
             if written < 0, errno == EINTR { continue }
             if written <= 0 { throw .system("write", path, written == 0 ? ENOSPC : errno) }
             done += written

@@ -71,7 +71,7 @@ package final class PrefixReuse {
     }
 
     /// Numbers of a row of this many tokens.
-    func count(tokens: Int) -> Int {
+    package func count(tokens: Int) -> Int {
         let rows =
             switch prefix.value.rows {
             case .sequences, .single: 1
@@ -87,43 +87,76 @@ package final class PrefixReuse {
     }
 
     /// Keeps rows in a file from now on; nil computes them all.
-    func keep(in store: PrefixStore?) { self.store = store }
+    package func keep(in store: PrefixStore?) { self.store = store }
 
     /// Puts what the prefix gives for its sequences into a batch.
-    func fill(_ batch: inout Batch, with rows: some Collection<Int>, of data: DataSet) throws {
-        var parts: [[Float]?] = rows.map { store?.read(PrefixRow(data, $0)) }
-        let missing = zip(parts.indices, rows).filter { parts[$0.0] == nil }
-        if !missing.isEmpty {
-            let computed = try compute(
-                missing.map(\.1), of: data, tokenBudget: batch.ids.count)
-            for ((place, row), numbers) in zip(missing, computed) {
-                parts[place] = numbers
-                store?.write(numbers, for: PrefixRow(data, row))
-            }
+    ///
+    /// A row is read into its place in full. One that leaves its first tokens to another row is then
+    /// moved over what it has of them, and so ends where the next one begins.
+    package func fill(
+        _ batch: inout Batch, with rows: some Collection<Int>, of data: DataSet
+    ) throws {
+        let rows = Array(rows)
+        let counts = rows.map { count(tokens: data.ids[$0].count) }
+        let dropped = rows.indices.map { min(left(batch.promptLength($0)), counts[$0]) }
+        var begins = [0]
+        for (count, dropped) in zip(counts, dropped) {
+            begins.append(begins.last! + count - dropped)
         }
-        batch.stored = parts.enumerated().flatMap { sequence, numbers in
-            numbers!.dropFirst(left(batch.promptLength(sequence)))
+        let room = zip(begins, counts).reduce(0) { max($0, $1.0 + $1.1) }
+        let tokenBudget = batch.ids.count
+        batch.stored = try [Float](unsafeUninitializedCapacity: room) { buffer, initialized in
+            var missing: [Int] = []
+            for (place, row) in rows.enumerated() {
+                let whole = UnsafeMutableBufferPointer(
+                    rebasing: buffer[begins[place]..<begins[place] + counts[place]])
+                guard let store, store.read(PrefixRow(data, row), into: whole) else {
+                    missing.append(place)
+                    continue
+                }
+                if dropped[place] > 0 {
+                    let start = whole.baseAddress!  // more numbers than none
+                    start.update(
+                        from: start + dropped[place], count: whole.count - dropped[place])
+                }
+            }
+            try compute(missing.map { rows[$0] }, of: data, tokenBudget: tokenBudget) {
+                let place = missing[$0]
+                store?.write($1, for: PrefixRow(data, rows[place]))
+                let own = UnsafeBufferPointer(rebasing: $1[dropped[place]...])
+                let target = buffer[begins[place]..<begins[place + 1]]
+                _ = UnsafeMutableBufferPointer(rebasing: target).update(fromContentsOf: own)
+            }
+            initialized = begins.last!
         }
     }
 
     /// Rows in full, in pieces of no more tokens than the batch that they are for: that has a prompt
     /// once, where each of these rows has its own.
+    ///
+    /// - Parameter take: gets which of `rows` it is, and its numbers; in order.
     private func compute(
-        _ rows: [Int], of data: DataSet, tokenBudget: Int
-    ) throws -> [[Float]] {
+        _ rows: [Int], of data: DataSet, tokenBudget: Int,
+        _ take: (Int, UnsafeBufferPointer<Float>) -> Void
+    ) throws {
+        if rows.isEmpty { return }
         computedRows += rows.count
-        let start = ContinuousClock.now
-        defer { seconds += (ContinuousClock.now - start).inSeconds }
+        var start = ContinuousClock.now
         let step = StepRows(
             rows: rows, lengths: data.ids.map(\.count), tokenBudget: tokenBudget)
-        let numbers = try step.microBatches.flatMap { range in
+        for range in step.microBatches {
             let batch = data.batch(step, range, pooling: pooling, number: 0, lossScale: 1)
-            return try program.run(batch).outputs[0]
-        }
-        var begin = 0
-        return rows.map { row in
-            defer { begin += count(tokens: data.ids[row].count) }
-            return Array(numbers[begin..<begin + count(tokens: data.ids[row].count)])
+            let numbers = try program.run(batch).outputs[0]
+            seconds += (ContinuousClock.now - start).inSeconds
+            numbers.withUnsafeBufferPointer { numbers in
+                var begin = 0
+                for index in range {
+                    let count = count(tokens: data.ids[rows[index]].count)
+                    take(index, UnsafeBufferPointer(rebasing: numbers[begin..<begin + count]))
+                    begin += count
+                }
+            }
+            start = .now
         }
     }
 }
@@ -137,11 +170,11 @@ extension Graph {
 }
 
 /// What a row's numbers depend on.
-struct PrefixRow: Hashable {
+package struct PrefixRow: Hashable {
     let ids: [Int32]
     let typeIDs: [Int32]
 
-    init(_ data: DataSet, _ row: Int) {
+    package init(_ data: DataSet, _ row: Int) {
         (ids, typeIDs) = (data.ids[row], data.typeIDs[row])
     }
 }

@@ -55,7 +55,9 @@ cairn_sha256_folds cairn_sha256_best(void);
 /// where the last words are filled up with zeros to 64 bytes. Every step is a bijection of the
 /// word for a given lane and of the lane for a given word, and the sum one of each lane: a change
 /// within one aligned word of 8 bytes changes both halves of the result for certain. Any other
-/// change goes unnoticed with the odds of 2^-128 that a random function has.
+/// change goes unnoticed with the odds of a random function: 2^-64 where all of its words are of
+/// one lane, that is whole multiples of 64 bytes apart, for both halves hang on the lane's end
+/// alone; else 2^-128.
 ///
 /// - Shapes:   `state` holds two words: zeros at first, then the result, from which a further
 ///             string goes on. Where strings are cut matters: "ab" and "c" are not "abc".
