@@ -97,4 +97,24 @@ static inline void gradient_reference(cairn_precision precision, const uint32_t 
             }
 }
 
+/// Names of the instruction sets, by number.
+__attribute__((unused)) static const char *const isa_names[] = {"scalar", "NEON", "AVX2",
+                                                                "AVX-512", "AVX512-BF16"};
+
+/// Random numbers, halves below 2, stored so that no byte lies behind the last element.
+static inline cairn_matrix random_matrix(size_t rows, size_t columns, bool transposed,
+                                         cairn_dtype dtype, size_t gap) {
+    const size_t lines = transposed ? columns : rows, length = transposed ? rows : columns;
+    const size_t stride = length + gap;
+    const size_t count = lines == 0 || length == 0 ? 0 : (lines - 1) * stride + length;
+    void *data = exact(count * (dtype == CAIRN_DTYPE_F32 ? 4 : 2));
+    for (size_t i = 0; i < count; i++) {
+        if (dtype == CAIRN_DTYPE_F32)
+            ((float *)data)[i] = random_float();
+        else
+            ((uint16_t *)data)[i] = (uint16_t)(random_word() & 0xbfff);
+    }
+    return (cairn_matrix){data, dtype, stride, transposed};
+}
+
 #endif

@@ -14,9 +14,6 @@ static cairn_isa isas[ISA_COUNT];
 static size_t isa_count;
 static cairn_context *contexts[ISA_COUNT][MAX_THREADS];
 
-static const char *const isa_names[] = {"scalar", "NEON", "AVX2", "AVX-512",
-                                        "AVX512-BF16"};
-
 static void make_contexts(void) {
     isa_count = supported_isas(isas);
     for (size_t i = 0; i < isa_count; i++)
@@ -26,24 +23,6 @@ static void make_contexts(void) {
 static void destroy_contexts(void) {
     for (size_t i = 0; i < isa_count; i++)
         for (size_t t = 0; t < MAX_THREADS; t++) cairn_context_destroy(contexts[i][t]);
-}
-
-/// Stored so that no byte lies behind the last element.
-static cairn_matrix random_matrix(size_t rows, size_t columns, bool transposed, cairn_dtype dtype,
-                                  size_t gap) {
-    const size_t lines = transposed ? columns : rows, length = transposed ? rows : columns;
-    const size_t stride = length + gap;
-    const size_t count = lines == 0 || length == 0 ? 0 : (lines - 1) * stride + length;
-    void *data = exact(count * (dtype == CAIRN_DTYPE_F32 ? 4 : 2));
-    for (size_t i = 0; i < count; i++) {
-        if (dtype == CAIRN_DTYPE_F32)
-            ((float *)data)[i] = random_float();
-        else if (dtype == CAIRN_DTYPE_BF16)
-            ((uint16_t *)data)[i] = (uint16_t)(random_word() & 0xbfff);  // Below 2.
-        else
-            ((uint16_t *)data)[i] = (uint16_t)(random_word() & 0xbfff);
-    }
-    return (cairn_matrix){data, dtype, stride, transposed};
 }
 
 typedef struct product {

@@ -11,23 +11,6 @@ static cairn_isa isas[ISA_COUNT];
 static size_t isa_count;
 static cairn_context *contexts[ISA_COUNT][MAX_THREADS];
 
-static cairn_matrix random_matrix(size_t rows, size_t columns, bool transposed, cairn_dtype dtype,
-                                  size_t gap) {
-    const size_t lines = transposed ? columns : rows, length = transposed ? rows : columns;
-    const size_t stride = length + gap;
-    const size_t count = lines == 0 || length == 0 ? 0 : (lines - 1) * stride + length;
-    void *data = exact(count * (dtype == CAIRN_DTYPE_F32 ? 4 : 2));
-    for (size_t i = 0; i < count; i++) {
-        if (dtype == CAIRN_DTYPE_F32)
-            ((float *)data)[i] = random_float();
-        else
-            ((uint16_t *)data)[i] = (uint16_t)(random_word() & 0xbfff);
-    }
-    return (cairn_matrix){data, dtype, stride, transposed};
-}
-
-static const char *const isa_names[] = {"scalar", "NEON", "AVX2", "AVX-512", "AVX512-BF16"};
-
 static void check_adapted(size_t m, size_t n, size_t k, size_t rank, bool turns, cairn_dtype type) {
     const cairn_matmul_config config = {
         .precision = random_below(2) ? CAIRN_PRECISION_BF16 : CAIRN_PRECISION_FP32,
@@ -42,7 +25,7 @@ static void check_adapted(size_t m, size_t n, size_t k, size_t rank, bool turns,
     const cairn_matrix up =
         random_matrix(rank, n, random_below(2), (cairn_dtype)random_below(3), random_below(3));
     float *bias = random_below(2) ? random_floats(n) : NULL;
-    const size_t stride = n + random_below(3), count = (m - 1) * stride + n;
+    const size_t stride = n + (n == 0) + random_below(3), count = (m - 1) * stride + n;
     float *before = random_floats(count), *expected = exact(count * sizeof(float));
     float *expected_z = exact(m * rank * sizeof(float));
     memcpy(expected, before, count * sizeof(float));
@@ -95,6 +78,7 @@ static void check_sizes(void) {
         check_adapted(kernels->mr * 8 * 3 + 5, kernels->nr * 3, 2 * kernels->kc, 16, false,
                       CAIRN_DTYPE_F32);
     }
+    for (size_t i = 0; i < 4; i++) check_adapted(7, 0, 9, 3, false, CAIRN_DTYPE_F32);
     // A pair too large to be kept at hand.
     check_adapted(20, 40, 4096, 65, false, CAIRN_DTYPE_F32);
 }

@@ -52,7 +52,8 @@ typedef struct cairn_adapter {
 ///
 ///     Z <- adapter.scale * A D,   C <- [C +] scale * (A B + Z U) + bias
 ///
-/// - Shapes, aliasing, failures: as `cairn_matmul` with A2 = Z and B2 = U; Z overlaps nothing.
+/// - Shapes, aliasing: as `cairn_matmul` with A2 = Z and B2 = U; Z is contiguous, overlaps nothing.
+/// - Fails:    as `cairn_matmul`; Z may have been written then, C has not.
 /// - Numerics: the bits of two calls of `cairn_matmul`.
 CAIRN_CHECKED cairn_status cairn_matmul_adapted(
     cairn_context *context, const cairn_matmul_config *config, size_t m, size_t n, size_t k,

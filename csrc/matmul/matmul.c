@@ -14,7 +14,8 @@ enum { MOST_PACKED_BYTES = 1 << 11 };
 enum { MOST_PACKED_BYTES = 6 << 20 };
 #endif
 
-// B of a narrow product stays in a second-level cache.
+// Elements of the B of a narrow product: in words of fp32 1 MB, a second-level cache. A larger one
+// would come from memory for every few rows.
 enum { MOST_NARROW_ELEMENTS = 1 << 18 };
 
 /// The most bytes of a row of A, packed: a line more for each block.
@@ -93,6 +94,7 @@ typedef struct request {
     size_t c_stride;
 } request;
 
+/// A product, and with an adapter the narrow one that its second part waits for.
 static cairn_status multiply(cairn_context *context, const request *r,
                              const cairn_adapter *adapter) {
     const cairn_matmul_kernels *kernels = context->kernels->matmul;
@@ -128,7 +130,8 @@ static cairn_status multiply(cairn_context *context, const request *r,
     const size_t row_bytes = packs_once(&plan) ? packed_row_bytes(&plan, kernels, blocks) : 0;
     const size_t most = row_bytes > 0 ? MOST_PACKED_BYTES / row_bytes : m;
     const size_t rows = most >= m ? m : divide_up(m, divide_up(m, most > 0 ? most : 1));
-    const size_t panel_bytes = adapter ? panel_floats(&plan, kernels, adapter->rank) * sizeof(float) : 0;
+    const size_t panel_bytes =
+        adapter ? panel_floats(&plan, kernels, adapter->rank) * sizeof(float) : 0;
     writer writer = {0};
     if (!allocate(context, &plan, &writer, blocks, 2 * blocks, 0, rows * row_bytes + panel_bytes))
         return CAIRN_STATUS_OUT_OF_MEMORY;
@@ -182,7 +185,7 @@ cairn_status cairn_matmul_adapted(cairn_context *context, const cairn_matmul_con
                                   const float *bias, float *c, size_t c_stride) {
     const size_t rank = adapter->rank;
     const cairn_matrix projected = {adapter->projected, CAIRN_DTYPE_F32, rank, false};
-    const bool is_narrow = a->dtype == CAIRN_DTYPE_F32 && !a->transposed && k > 0 && rank > 0 &&
+    const bool is_narrow = a->dtype == CAIRN_DTYPE_F32 && !a->transposed && n > 0 && k > 0 && rank > 0 &&
                            rank * k <= MOST_NARROW_ELEMENTS;
     if (!is_narrow) {
         const cairn_matmul_config down = {config->precision, adapter->scale, false};
@@ -193,8 +196,8 @@ cairn_status cairn_matmul_adapted(cairn_context *context, const cairn_matmul_con
         return cairn_matmul(context, config, m, n, k, a, b, rank, &projected, &adapter->up, bias,
                             c, c_stride);
     }
-    if (m == 0 || n == 0) return CAIRN_STATUS_OK;
-    const request request = {config,     m,   n, k, rank, a, b, &projected, &adapter->up,
-                             bias, c, c_stride};
+    if (m == 0) return CAIRN_STATUS_OK;
+    const request request = {config, m,          n,            k,    rank, a,
+                             b,      &projected, &adapter->up, bias, c,    c_stride};
     return multiply(context, &request, adapter);
 }

@@ -94,8 +94,9 @@ CAIRN_INLINE void thin_tile(const cairn_matmul_thin *thin, const reading how, co
 }
 #undef EACH_ROW
 
+/// All rows of S^T with up to sixteen columns of X.
 CAIRN_INLINE void thin_columns(const cairn_matmul_thin *thin, const reading how, size_t j,
-                         size_t columns) {
+                               size_t columns) {
     for (size_t i = 0; i < thin->rank; i += THIN) {
         const size_t left = thin->rank - i;
         const thin_place at = {i, left < THIN ? left : THIN, j, columns};
