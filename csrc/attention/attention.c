@@ -13,7 +13,7 @@ typedef struct attention_call {
     const float *q, *k, *v, *o, *log_sums, *d_o;
     float *o_out, *log_sums_out, *dq, *dk, *dv;
     float *scratch;
-    size_t scratch_stride, group, query_tile, task_count;
+    size_t scratch_stride, group, query_tile, task_count, workers;
     attention_task *tasks;
 } attention_call;
 
@@ -32,9 +32,11 @@ static bool is_valid(const cairn_attention_config *c) {
         && !__builtin_mul_overflow(c->key_offsets[c->sequence_count], width, &elements);
 }
 
-/// The part of the operands that belongs to one sequence and one head of keys.
-static cairn_attention_head head_of(const attention_call *call, size_t sequence, size_t kv_head) {
+/// The part of the operands that belongs to a task and one of its heads of keys.
+static cairn_attention_head head_of(const attention_call *call, const attention_task *task,
+                                    size_t kv_head) {
     const cairn_attention_config *c = call->config;
+    const size_t sequence = task->sequence;
     const size_t first = c->query_offsets[sequence], key = c->key_offsets[sequence];
     const size_t stride = c->heads * c->head_dim, key_stride = c->kv_heads * c->head_dim;
     const size_t sum = first * c->heads + kv_head * call->group, at = sum * c->head_dim;
@@ -44,8 +46,9 @@ static cairn_attention_head head_of(const attention_call *call, size_t sequence,
         .key_stride = key_stride, .sum_stride = c->heads,
         .queries = c->query_offsets[sequence + 1] - first,
         .keys = c->key_offsets[sequence + 1] - key, .scale = c->scale, .causal = c->causal,
-        .window = c->window, .positions = c->query_positions + first, .q = call->q + at,
-        .k = call->k + key_at, .v = call->v + key_at};
+        .window = c->window, .begin = task->first_query, .end = task->last_query,
+        .positions = c->query_positions + first, .q = call->q + at, .k = call->k + key_at,
+        .v = call->v + key_at};
     if (call->o_out) {
         head.o_out = call->o_out + at;
         head.log_sums_out = call->log_sums_out + sum;
@@ -60,68 +63,43 @@ static cairn_attention_head head_of(const attention_call *call, size_t sequence,
     return head;
 }
 
-enum { FLOATS_PER_LINE = 16 };
-
-/// Asks for `width` numbers of each of the rows first ..< last; not where there is no array.
-static inline void fetch_rows(const float *x, size_t first, size_t last, size_t stride,
-                              size_t width, const int writes) {
-    if (!x) return;
-    for (x += first * stride; first < last; first++, x += stride)
-        for (size_t d = 0; d < width; d += FLOATS_PER_LINE) {
-            if (writes) {
-                __builtin_prefetch(x + d, 1);
-            } else {
-                __builtin_prefetch(x + d, 0);
-            }
-        }
-}
-
-/// Asks for the numbers of a head that is computed next; those that are written, to write them.
-///
-/// Heads lie side by side in a token, so the rows of one head are far apart, which is more than
-/// a processor foresees.
-static void fetch_head(const cairn_attention_head *head, const attention_task *task) {
-    const size_t first = task->first_query, last = task->last_query, keys = head->keys;
-    const size_t width = head->group * head->head_dim, depth = head->head_dim;
-    fetch_rows(head->q, first, last, head->query_stride, width, 0);
-    fetch_rows(head->o, first, last, head->query_stride, width, 0);
-    fetch_rows(head->d_o, first, last, head->query_stride, width, 0);
-    fetch_rows(head->o_out, first, last, head->query_stride, width, 1);
-    fetch_rows(head->dq, first, last, head->query_stride, width, 1);
-    fetch_rows(head->k, 0, keys, head->key_stride, depth, 0);
-    fetch_rows(head->v, 0, keys, head->key_stride, depth, 0);
-    fetch_rows(head->dk, 0, keys, head->key_stride, depth, 1);
-    fetch_rows(head->dv, 0, keys, head->key_stride, depth, 1);
+/// Where a worker takes this task and the following one as its own share, the latter; or null.
+static const attention_task *following_task(const attention_call *call, size_t tile,
+                                            size_t worker) {
+    const size_t first = attention_share(call->task_count, worker, call->workers);
+    const size_t last = attention_share(call->task_count, worker + 1, call->workers);
+    return tile >= first && tile + 1 < last ? &call->tasks[tile + 1] : NULL;
 }
 
 /// Runs a task head by head; `forward` or else backward.
-static void run_heads(const attention_call *call, const attention_task *task, size_t worker,
-                      bool forward) {
+static void run_heads(const attention_call *call, size_t tile, size_t worker, bool forward) {
+    const attention_task *task = &call->tasks[tile];
+    const attention_task *following = following_task(call, tile, worker);
     float *scratch = call->scratch + worker * call->scratch_stride;
-    cairn_attention_head head = head_of(call, task->sequence, task->first_head);
+    cairn_attention_head head = head_of(call, task, task->first_head);
     for (size_t h = task->first_head; h < task->last_head; h++) {
         cairn_attention_head next = head;
+        const bool has_next = h + 1 < task->last_head || following;
         if (h + 1 < task->last_head) {
-            next = head_of(call, task->sequence, h + 1);
-            fetch_head(&next, task);
+            next = head_of(call, task, h + 1);
+        } else if (following) {
+            next = head_of(call, following, following->first_head);
         }
         if (forward) {
-            call->kernels->forward(&head, task->first_query, task->last_query, scratch);
+            call->kernels->forward(&head, has_next ? &next : NULL, scratch);
         } else {
-            call->kernels->backward(&head, call->query_tile, scratch);
+            call->kernels->backward(&head, has_next ? &next : NULL, call->query_tile, scratch);
         }
         head = next;
     }
 }
 
 static void forward_task(const void *arguments, size_t tile, size_t worker) {
-    const attention_call *call = arguments;
-    run_heads(call, &call->tasks[tile], worker, true);
+    run_heads(arguments, tile, worker, true);
 }
 
 static void backward_task(const void *arguments, size_t tile, size_t worker) {
-    const attention_call *call = arguments;
-    run_heads(call, &call->tasks[tile], worker, false);
+    run_heads(arguments, tile, worker, false);
 }
 
 /// Fills in what both passes need, tasks of `tile` queries among it; false when the scratch memory
@@ -133,13 +111,14 @@ static bool prepare(cairn_context *context, attention_call *call, size_t tile) {
     call->query_tile = cairn_attention_query_tile(call->group);
     call->scratch_stride = (cairn_attention_scratch(call->group, c->head_dim) + 15) / 16 * 16;
     call->task_count = attention_task_count(c, tile);
-    const size_t floats = cairn_context_threads(context) * call->scratch_stride;
+    call->workers = cairn_context_threads(context);
+    const size_t floats = call->workers * call->scratch_stride;
     char *scratch = cairn_scratch(
-        context, floats * sizeof(float) + call->task_count * sizeof(attention_task));
+        context, floats * sizeof(float) + 2 * call->task_count * sizeof(attention_task));
     if (!scratch) return false;
     call->scratch = (float *)scratch;
     call->tasks = (attention_task *)(scratch + floats * sizeof(float));
-    attention_list(c, tile, call->tasks);
+    attention_list(c, tile, call->workers, call->task_count, call->tasks);
     return true;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The attention kernels, written once; every build_*.c includes this file under its own target.
 
+#include "attention/fetch_body.h"
 #include "attention/multiply_body.h"
 #include "attention/tile_body.h"
 
@@ -11,9 +12,15 @@ typedef struct panel {
     key_range any, all;
 } panel;
 
+/// Rows of a panel. Where the diagonal is a large part of all scores, narrow panels leave out more
+/// of what no row sees; elsewhere a number that is loaded serves more rows.
+CAIRN_INLINE size_t panel_rows(const cairn_attention_head *head) {
+    return head->causal && head->keys <= 2 * KEYS ? LANES : PANEL * LANES;
+}
+
 CAIRN_INLINE panel make_panel(const cairn_attention_head *head, const attention_tile *tile,
                               size_t first, key_range keys) {
-    const size_t wide = first + VECTORS * LANES;
+    const size_t wide = first + panel_rows(head);
     panel p = {.first = first, .last = wide < tile->padded ? wide : tile->padded};
     p.any = intersect(seen_keys(head, tile, p.first, p.last, false), keys);
     p.all = intersect(seen_keys(head, tile, p.first, p.last, true), p.any);
@@ -26,41 +33,46 @@ CAIRN_INLINE v16i rows_that_see(const attention_tile *tile, size_t row, size_t j
     return (v16i_load(tile->low + row) <= key) & (key < v16i_load(tile->high + row));
 }
 
-/// products[j, i] = keys[j] . row i, for the keys that any row of the panel sees.
+/// products[j, i] = row j . column i, for the keys that any row of the panel sees.
 static void multiply_keys(const cairn_attention_head *head, const attention_tile *tile, panel p,
-                          size_t first, const float *keys, const float *rows, float *products) {
+                          size_t first, row_matrix rows, const float *columns, float *products) {
+    const size_t skipped = p.any.first - first;
+    if (p.any.first == p.any.last) return;
     const small_product product = {
+        .next = tile->next,
         .rows = p.any.last - p.any.first, .depth = head->head_dim,
-        .a = {keys + p.any.first * head->key_stride, head->key_stride, 1},
-        .b = rows, .b_stride = tile->padded,
-        .c = products + (p.any.first - first) * tile->padded, .c_stride = tile->padded};
+        .a = {rows.data + skipped * rows.stride, rows.stride, 1},
+        .b = columns, .b_stride = tile->padded,
+        .c = products + skipped * tile->padded, .c_stride = tile->padded};
     multiply_small(&product, p.first, p.last);
 }
 
-/// out[d, i] += sum over the keys j that row i sees, ascending, of weights[j, i] source[j, d].
+/// out[i, .] += sum over the keys j that row i sees, ascending, of weights[j, i] source[j, .];
+/// before the first tile of keys out is not there yet.
 ///
 /// Keys that a row does not see are not multiplied by 0: a NaN there is none of its business.
-static void add_weighted_keys(const cairn_attention_head *head, const attention_tile *tile,
-                              panel p, size_t first, const float *weights, const float *source,
-                              float *out) {
-    const size_t ends[] = {p.any.first, p.all.first, p.all.last, p.any.last};
-    for (size_t part = 0; part < 3; part++) {
-        const size_t begin = ends[part], end = ends[part + 1];
-        if (begin >= end) continue;
-        const small_product product = {
-            .rows = head->head_dim, .depth = end - begin,
-            .a = {source + begin * head->key_stride, 1, head->key_stride},
-            .b = weights + (begin - first) * tile->padded, .b_stride = tile->padded,
-            .accumulate = true, .c = out, .c_stride = tile->padded,
-            .low = part == 1 ? NULL : tile->low, .high = part == 1 ? NULL : tile->high,
-            .first_step = begin};
-        multiply_small(&product, p.first, p.last);
-    }
+static void add_weighted_keys(const attention_tile *tile, panel p, size_t first, bool is_first,
+                              const float *weights, row_matrix source) {
+    if (p.first >= tile->rows || (p.any.first == p.any.last && !is_first)) return;
+    const bool some = p.any.first < p.all.first || p.all.last < p.any.last;
+    const size_t skipped = p.any.first - first;
+    const small_product product = {
+        .next = tile->next,
+        .rows = (p.last < tile->rows ? p.last : tile->rows) - p.first,
+        .depth = p.any.last - p.any.first,
+        .a = {weights + skipped * tile->padded + p.first, 1, tile->padded},
+        .b = source.data + skipped * source.stride, .b_stride = source.stride,
+        .accumulate = !is_first,
+        .c = tile->out + p.first * tile->wide, .c_stride = tile->wide,
+        .low = some ? tile->low + p.first : NULL, .high = some ? tile->high + p.first : NULL,
+        .first_step = (int32_t)p.any.first};
+    multiply_small(&product, 0, tile->wide);
 }
 
 /// From scores to weights exp(s - m), for one vector of rows and the keys of its panel.
 ///
-/// The running maximum m grows to that of the tile; sum and output so far shrink by exp(m - m').
+/// The running maximum m grows to that of the tile; sum and output so far shrink by the factors
+/// exp(m - m').
 CAIRN_INLINE void soften_rows(const cairn_attention_head *head, const attention_tile *tile,
                               panel p, size_t row, size_t first, bool is_first) {
     const v16 none = v16_set(-__builtin_inff()), scale = v16_set(head->scale);
@@ -81,10 +93,7 @@ CAIRN_INLINE void soften_rows(const cairn_attention_head *head, const attention_
         const v16 shrink = v16_select(maximum == none, v16_set(1),
                                       v16_exp_bounded(before - maximum));
         sum = v16_load(tile->sums + row) * shrink;
-        for (size_t d = 0; d < head->head_dim; d++) {
-            float *out = tile->out + d * tile->padded + row;
-            v16_store(out, v16_load(out) * shrink);
-        }
+        v16_store(tile->factors + row, shrink);
     }
     for (size_t j = p.any.first; j < p.any.last; j++) {
         float *at = s + (j - first) * tile->padded;
@@ -98,64 +107,81 @@ CAIRN_INLINE void soften_rows(const cairn_attention_head *head, const attention_
     v16_store(tile->sums + row, sum);
 }
 
+/// Multiplies what the rows of a panel have summed so far by their factors.
+static void shrink_rows(const attention_tile *tile, panel p) {
+    for (size_t i = p.first; i < p.last && i < tile->rows; i++) {
+        float *out = tile->out + i * tile->wide;
+        for (size_t d = 0; d < tile->wide; d += LANES)
+            v16_store(out + d, v16_load(out + d) * v16_set(tile->factors[i]));
+    }
+}
+
 /// Divides by the sums and writes the logarithms; rows that saw no key give 0 and -inf.
 static void finish_rows(const cairn_attention_head *head, size_t begin,
                         const attention_tile *tile) {
     for (size_t i = 0; i < tile->padded; i += LANES) {
         const v16 sum = v16_load(tile->sums + i), zero = v16_zero();
-        const v16 inverse = v16_select(sum == zero, zero, v16_set(1) / sum);
-        for (size_t d = 0; d < head->head_dim; d++) {
-            float *out = tile->out + d * tile->padded + i;
-            v16_store(out, v16_load(out) * inverse);
-        }
+        v16_store(tile->factors + i, v16_select(sum == zero, zero, v16_set(1) / sum));
         v16_store(tile->log_sums + i, v16_load(tile->maxima + i) + v16_log(sum));
     }
-    unpack_columns(head, tile, tile->out, head->o_out);
+    unpack_rows(head, tile, tile->factors, head->o_out);
     float *log_sums = head->log_sums_out + begin * head->sum_stride;
     for (size_t i = 0; i < tile->rows; log_sums += head->sum_stride)
         for (size_t h = 0; h < head->group; h++, i++) log_sums[h] = tile->log_sums[i];
 }
 
-static void attention_forward(const cairn_attention_head *head, size_t begin, size_t end,
+static void attention_forward(const cairn_attention_head *head, const cairn_attention_head *next,
                               float *scratch) {
-    attention_tile tile = make_tile(head, scratch);
-    set_rows(head, begin, end, &tile);
+    const size_t begin = head->begin, end = head->end;
+    if (begin == end) return;
+    fetch following = make_fetch(next);
+    const attention_tile tile = make_tile(head, begin, end, &following, scratch);
     pack_columns(head, &tile, head->q, tile.q);
-    clear_floats(tile.out, head->head_dim * tile.padded);
     clear_floats(tile.sums, tile.padded);
     for (size_t i = 0; i < tile.padded; i++) tile.maxima[i] = -__builtin_inff();
 
     const key_range seen = seen_keys(head, &tile, 0, tile.padded, false);
-    for (size_t first = seen.first / KEYS * KEYS; first < seen.last; first += KEYS)
-        for (size_t row = 0; row < tile.padded; row += VECTORS * LANES) {
-            const panel p = make_panel(head, &tile, row, (key_range){first, first + KEYS});
-            if (p.any.first == p.any.last) continue;
-            multiply_keys(head, &tile, p, first, head->k, tile.q, tile.scores);
+    const size_t start = seen.first / KEYS * KEYS;
+    if (seen.first == seen.last) clear_floats(tile.out, tile.rows * tile.wide);
+    for (size_t first = start; first < seen.last; first += KEYS) {
+        const key_range keys = {first, first + KEYS < seen.last ? first + KEYS : seen.last};
+        const row_matrix k = pack_keys(head, &tile, keys, head->k, tile.keys);
+        const row_matrix v = pack_keys(head, &tile, keys, head->v, tile.values);
+        for (size_t row = 0; row < tile.padded; row += panel_rows(head)) {
+            const panel p = make_panel(head, &tile, row, keys);
+            if (p.any.first == p.any.last && first > start) continue;
+            multiply_keys(head, &tile, p, first, k, tile.q, tile.scores);
             for (size_t i = p.first; i < p.last; i += LANES)
-                soften_rows(head, &tile, p, i, first, first == seen.first / KEYS * KEYS);
-            add_weighted_keys(head, &tile, p, first, tile.scores, head->v, tile.out);
+                soften_rows(head, &tile, p, i, first, first == start);
+            if (first > start) shrink_rows(&tile, p);
+            add_weighted_keys(&tile, p, first, first == start, tile.scores, v);
         }
+    }
     finish_rows(head, begin, &tile);
+    fetch_lines(&following, SIZE_MAX);
 }
 
 /// delta = sum over d of d_o o of each row: the part of ds that the softmax takes back.
 static void load_gradients(const cairn_attention_head *head, size_t begin,
                            const attention_tile *tile) {
-    const float *log_sums = head->log_sums + begin * head->sum_stride;
-    for (size_t i = 0; i < tile->rows; log_sums += head->sum_stride)
-        for (size_t h = 0; h < head->group; h++, i++) {
-            const float *d_o = head->d_o + tile->offsets[i], *o = head->o + tile->offsets[i];
+    for (size_t i = 0; i < tile->padded; i += LANES) {
+        v16 sums[LANES];
+        for (size_t l = 0; l < LANES; l++) {
+            const float *d_o = head->d_o + tile->offsets[i + l];
+            const float *o = head->o + tile->offsets[i + l];
             v16 sum = v16_zero();
             for (size_t j = 0; j < head->head_dim; j += LANES)
                 sum = v16_fma(v16_load_some(d_o + j, head->head_dim - j),
                               v16_load_some(o + j, head->head_dim - j), sum);
-            tile->deltas[i] = v16_sum(sum);
-            tile->log_sums[i] = log_sums[h];
+            sums[l] = sum;
         }
-    for (size_t i = tile->rows; i < tile->padded; i++) {
-        tile->deltas[i] = tile->deltas[i - 1];
-        tile->log_sums[i] = tile->log_sums[i - 1];
+        v16_store(tile->deltas + i, v16_sums(sums));
     }
+    const float *log_sums = head->log_sums + begin * head->sum_stride;
+    for (size_t i = 0; i < tile->rows; log_sums += head->sum_stride)
+        for (size_t h = 0; h < head->group; h++, i++) tile->log_sums[i] = log_sums[h];
+    for (size_t i = tile->rows; i < tile->padded; i++)
+        tile->log_sums[i] = tile->log_sums[i - 1];
 }
 
 /// From s and d_o v^T to p = exp(s - log_sum) and ds = scale p (d_o v^T - delta); 0 if not seen.

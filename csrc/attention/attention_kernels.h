@@ -19,6 +19,7 @@ typedef struct cairn_attention_head {
     float scale;
     bool causal;
     size_t window;
+    size_t begin, end;          ///< The queries that are computed: backward all of them.
     const uint32_t *positions;  ///< [queries]
     const float *q, *k, *v;
     const float *o, *log_sums, *d_o;      ///< Backward only.
@@ -27,10 +28,12 @@ typedef struct cairn_attention_head {
 } cairn_attention_head;
 
 typedef struct cairn_attention_kernels {
-    /// Queries `begin` to `end` of a head, at most as many as a tile has.
-    void (*forward)(const cairn_attention_head *head, size_t begin, size_t end, float *scratch);
+    /// The queries of a head, at most as many as a tile has; `next`, if any, is fetched meanwhile.
+    void (*forward)(const cairn_attention_head *head, const cairn_attention_head *next,
+                    float *scratch);
     /// All queries and keys of a head, `query_tile` queries at a time.
-    void (*backward)(const cairn_attention_head *head, size_t query_tile, float *scratch);
+    void (*backward)(const cairn_attention_head *head, const cairn_attention_head *next,
+                     size_t query_tile, float *scratch);
     void (*rope)(size_t rows, size_t heads, size_t half, const uint32_t *positions,
                  const float *cosine, const float *sine, bool inverse, const float *x, float *y);
 } cairn_attention_kernels;
@@ -45,10 +48,15 @@ static inline size_t cairn_attention_padded_rows(size_t group) {
     return (cairn_attention_query_tile(group) * group + 15) / 16 * 16;
 }
 
-/// Floats that a task of either pass needs: q, o or dq, and d_o by column, q and d_o by row; scores
-/// twice; six numbers and an offset of two words per row.
+/// Floats between two arrays of the scratch memory, and arrays that it has at most.
+enum { CAIRN_ATTENTION_SKEW = 16, CAIRN_ATTENTION_ARRAYS = 17 };
+
+/// Floats that a task of either pass needs: q and d_o by column; those, and o or dq, by row; scores
+/// twice; seven numbers and an offset of two words per row; keys and values.
 static inline size_t cairn_attention_scratch(size_t group, size_t head_dim) {
-    return cairn_attention_padded_rows(group) * (5 * head_dim + 2 * CAIRN_ATTENTION_KEYS + 8);
+    const size_t rows = cairn_attention_padded_rows(group), wide = (head_dim + 15) / 16 * 16;
+    return rows * (5 * wide + 2 * CAIRN_ATTENTION_KEYS + 9) + 2 * CAIRN_ATTENTION_KEYS * wide
+        + CAIRN_ATTENTION_ARRAYS * (16 + CAIRN_ATTENTION_SKEW);
 }
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// How attention is cut into tasks: which sequence, which queries, which heads; longest first.
+/// How attention is cut into tasks: which sequence, which queries, which heads; which come first.
 
 #ifndef CAIRN_ATTENTION_TASKS_H
 #define CAIRN_ATTENTION_TASKS_H
@@ -59,26 +59,51 @@ static inline size_t attention_task_count(const cairn_attention_config *c, size_
     return count;
 }
 
-static inline size_t attention_class(const cairn_attention_config *c, size_t sequence,
-                                     size_t longest) {
-    const size_t length = c->key_offsets[sequence + 1] - c->key_offsets[sequence];
-    return (ATTENTION_LENGTH_CLASSES - 1) * (longest - length) / (longest + 1);
+static inline size_t attention_keys(const cairn_attention_config *c, size_t sequence) {
+    return c->key_offsets[sequence + 1] - c->key_offsets[sequence];
 }
 
-/// Writes the tasks of all sequences, long ones first: what is left at the end is short.
-static inline void attention_list(const cairn_attention_config *c, size_t tile,
-                                  attention_task *tasks) {
-    size_t longest = 0, starts[ATTENTION_LENGTH_CLASSES + 1] = {0};
-    for (size_t i = 0; i < c->sequence_count; i++) {
-        const size_t length = c->key_offsets[i + 1] - c->key_offsets[i];
-        if (length > longest) longest = length;
+/// The first task of the share that a worker begins with, as cairn_parallel has it.
+static inline size_t attention_share(size_t tasks, size_t worker, size_t workers) {
+    return worker * tasks / workers;
+}
+
+/// Copies tasks, those of long sequences first: what is left at the end is short.
+static inline void attention_sort(const cairn_attention_config *c, size_t longest, size_t count,
+                                  const attention_task *tasks, attention_task *sorted) {
+    size_t starts[ATTENTION_LENGTH_CLASSES + 1] = {0};
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < count; i++) {
+            const size_t length = attention_keys(c, tasks[i].sequence);
+            const size_t class = (ATTENTION_LENGTH_CLASSES - 1) * (longest - length)
+                / (longest + 1);
+            if (pass == 0) {
+                starts[class + 1]++;
+            } else {
+                sorted[starts[class]++] = tasks[i];
+            }
+        }
+        for (size_t k = 0; pass == 0 && k < ATTENTION_LENGTH_CLASSES; k++)
+            starts[k + 1] += starts[k];
     }
-    for (size_t i = 0; i < c->sequence_count; i++)
-        starts[attention_class(c, i, longest) + 1] += attention_cut(c, i, tile, NULL);
-    for (size_t k = 0; k < ATTENTION_LENGTH_CLASSES; k++) starts[k + 1] += starts[k];
+}
+
+/// Writes the tasks of all sequences, with room for as many more behind them.
+///
+/// A worker begins with its own share of the tasks: they are of neighbouring rows, as its shares of
+/// matmuls and element-wise loops are, and what it wrote there is in its own cache.
+static inline void attention_list(const cairn_attention_config *c, size_t tile, size_t workers,
+                                  size_t count, attention_task *tasks) {
+    attention_task *unsorted = tasks + count;
+    size_t longest = 0, written = 0;
     for (size_t i = 0; i < c->sequence_count; i++) {
-        size_t *start = &starts[attention_class(c, i, longest)];
-        *start += attention_cut(c, i, tile, tasks + *start);
+        if (attention_keys(c, i) > longest) longest = attention_keys(c, i);
+        written += attention_cut(c, i, tile, unsorted + written);
+    }
+    for (size_t w = 0; w < workers; w++) {
+        const size_t first = attention_share(count, w, workers);
+        const size_t last = attention_share(count, w + 1, workers);
+        attention_sort(c, longest, last - first, unsorted + first, tasks + first);
     }
 }
 

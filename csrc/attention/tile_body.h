@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A tile of query rows: packed column by column, and which keys its rows see.
+/// A tile of query rows, its operands, and which keys its rows see.
 ///
-/// A row is one query of one head. Rows lie side by side in vectors, so the maximum, the sum and
-/// the exponentials of sixteen rows need no sum over lanes, and keys and values are read where they
-/// are, a number at a time. Rows that fill up the last vector repeat the last row; what comes of
-/// them is never written.
-
-enum { KEYS = CAIRN_ATTENTION_KEYS };
+/// A row is one query of one head. For scores, rows lie side by side in vectors, so the maximum,
+/// the sum and the exponentials of sixteen rows need no sum over lanes. Rows that fill up the last
+/// vector repeat the last row; what comes of them is never written. Outputs and gradients lie row
+/// by row, as in memory.
 
 /// Keys first ..< last, in tiles counted from the start of the sequence.
 typedef struct key_range {
@@ -15,38 +13,51 @@ typedef struct key_range {
 
 /// Scratch memory of a task, and the tile of rows in it.
 typedef struct attention_tile {
+    fetch *next;  ///< What is asked for meanwhile.
     size_t rows, padded;  ///< Rows of this tile, and that up to whole vectors.
-    float *q, *out, *gradient;  ///< [head_dim, padded]: q, o or dq, d_o.
-    float *scores, *slopes;     ///< [KEYS, padded]: s or p, ds.
-    float *q_rows, *gradient_rows;  ///< [padded, head_dim], where rows do not lie at one stride.
-    float *maxima, *sums, *deltas, *log_sums;  ///< [padded]
-    int32_t *low, *high;                       ///< [padded]: a row sees the keys low ..< high.
+    size_t wide;          ///< head_dim up to whole vectors; what is behind head_dim is 0.
+    int32_t *low, *high;  ///< [padded]: a row sees the keys low ..< high.
     size_t *offsets;  ///< [padded]: where a row starts in q, from the head's first element.
+    float *maxima, *sums, *factors, *deltas, *log_sums;  ///< [padded]
+    float *keys, *values;           ///< [KEYS, wide]: k and v of a tile of keys.
+    float *q, *gradient;            ///< [head_dim, padded]: q, d_o.
+    float *q_rows, *gradient_rows;  ///< [rows, wide]: q, d_o.
+    float *out;                     ///< [rows, wide]: o or dq.
+    float *scores, *slopes;         ///< [KEYS, padded]: s or p, ds.
 } attention_tile;
 
-static attention_tile make_tile(const cairn_attention_head *head, float *scratch) {
-    const size_t stride = cairn_attention_padded_rows(head->group), depth = head->head_dim;
-    attention_tile tile = {0};
-    tile.q = scratch, scratch += depth * stride;
-    tile.out = scratch, scratch += depth * stride;
-    tile.gradient = scratch, scratch += depth * stride;
-    tile.scores = scratch, scratch += KEYS * stride;
-    tile.slopes = scratch, scratch += KEYS * stride;
-    tile.maxima = scratch, scratch += stride;
-    tile.sums = scratch, scratch += stride;
-    tile.deltas = scratch, scratch += stride;
-    tile.log_sums = scratch, scratch += stride;
-    tile.low = (int32_t *)scratch, scratch += stride;
-    tile.high = (int32_t *)scratch, scratch += stride;
-    tile.offsets = (size_t *)scratch, scratch += 2 * stride;
-    tile.q_rows = scratch, scratch += depth * stride;
-    tile.gradient_rows = scratch;
-    return tile;
+/// Takes scratch memory for so many floats; cache lines between arrays keep them from starting at
+/// one place of a page, where a load waits for a store to the other.
+CAIRN_INLINE float *take_floats(float **scratch, size_t count) {
+    float *taken = *scratch;
+    *scratch += (count + LANES - 1) / LANES * LANES + CAIRN_ATTENTION_SKEW;
+    return taken;
 }
 
-/// Notes for queries begin ..< end where each row lies and which keys it sees.
-static void set_rows(const cairn_attention_head *head, size_t begin, size_t end,
-                     attention_tile *tile) {
+/// The tile of queries begin ..< end: where each row lies and which keys it sees.
+static attention_tile make_tile(const cairn_attention_head *head, size_t begin, size_t end,
+                                fetch *next, float *scratch) {
+    const size_t rows = (end - begin) * head->group, padded = (rows + LANES - 1) / LANES * LANES;
+    const size_t depth = head->head_dim, wide = (depth + LANES - 1) / LANES * LANES;
+    const size_t keys = head->keys < KEYS ? head->keys : KEYS;
+    attention_tile tile = {.next = next, .rows = rows, .padded = padded, .wide = wide};
+    tile.low = (int32_t *)take_floats(&scratch, padded);
+    tile.high = (int32_t *)take_floats(&scratch, padded);
+    tile.offsets = (size_t *)take_floats(&scratch, 2 * padded);
+    tile.maxima = take_floats(&scratch, padded);
+    tile.sums = take_floats(&scratch, padded);
+    tile.factors = take_floats(&scratch, padded);
+    tile.deltas = take_floats(&scratch, padded);
+    tile.log_sums = take_floats(&scratch, padded);
+    tile.keys = take_floats(&scratch, keys * wide);
+    tile.values = take_floats(&scratch, keys * wide);
+    tile.q = take_floats(&scratch, depth * padded);
+    tile.scores = take_floats(&scratch, keys * padded);
+    tile.out = take_floats(&scratch, rows * wide);
+    tile.gradient = take_floats(&scratch, depth * padded);
+    tile.slopes = take_floats(&scratch, keys * padded);
+    tile.q_rows = take_floats(&scratch, rows * wide);
+    tile.gradient_rows = take_floats(&scratch, rows * wide);
     size_t row = 0;
     for (size_t query = begin; query < end; query++) {
         const size_t position = head->positions[query];
@@ -57,18 +68,17 @@ static void set_rows(const cairn_attention_head *head, size_t begin, size_t end,
             if (low > high) low = high;
         }
         for (size_t h = 0; h < head->group; h++, row++) {
-            tile->low[row] = (int32_t)low;
-            tile->high[row] = (int32_t)high;
-            tile->offsets[row] = query * head->query_stride + h * head->head_dim;
+            tile.low[row] = (int32_t)low;
+            tile.high[row] = (int32_t)high;
+            tile.offsets[row] = query * head->query_stride + h * head->head_dim;
         }
     }
-    tile->rows = row;
-    tile->padded = (row + LANES - 1) / LANES * LANES;
-    for (; row < tile->padded; row++) {
-        tile->low[row] = tile->low[row - 1];
-        tile->high[row] = tile->high[row - 1];
-        tile->offsets[row] = tile->offsets[row - 1];
+    for (; row < tile.padded; row++) {
+        tile.low[row] = tile.low[row - 1];
+        tile.high[row] = tile.high[row - 1];
+        tile.offsets[row] = tile.offsets[row - 1];
     }
+    return tile;
 }
 
 /// The keys that any of the rows first ..< last sees, or with `all` that all of them see.
@@ -144,40 +154,46 @@ static void pack_columns(const cairn_attention_head *head, const attention_tile 
     }
 }
 
-/// The inverse of pack_columns, for the rows that the tile really has.
-static void unpack_columns(const cairn_attention_head *head, const attention_tile *tile,
-                           const float *columns, float *destination) {
-    const size_t whole = head->head_dim / 8 * 8;
-    for (size_t i = 0; i < tile->rows; i += 8) {
-        const size_t left = tile->rows - i < 8 ? tile->rows - i : 8;
-        for (size_t d = 0; d < whole; d += 8) {
-            v8 r[8];
-            for (size_t l = 0; l < 8; l++)
-                r[l] = *(const v8_unaligned *)(columns + (d + l) * tile->padded + i);
-            transpose_eight(r);
-            for (size_t l = 0; l < left; l++)
-                *(v8_unaligned *)(destination + tile->offsets[i + l] + d) = r[l];
-        }
-        for (size_t d = whole; d < head->head_dim; d++)
-            for (size_t l = 0; l < left; l++)
-                destination[tile->offsets[i + l] + d] = columns[d * tile->padded + i + l];
-    }
+CAIRN_INLINE void copy_row(const float *from, float *to, size_t depth) {
+    for (size_t d = 0; d < depth; d += LANES) v16_store(to + d, v16_load_some(from + d, depth - d));
 }
 
-/// Rows of the tile at one stride.
+/// Rows at one stride, in whole vectors.
 typedef struct row_matrix {
     const float *data;
     size_t stride;
 } row_matrix;
 
-/// The rows where they are, or where heads share keys, copied to `rows`.
+/// The rows of q or d_o where they are; copied to `rows` where heads share keys or end in a part of
+/// a vector.
 static row_matrix pack_rows(const cairn_attention_head *head, const attention_tile *tile,
                             const float *source, float *rows) {
-    if (head->group == 1) return (row_matrix){source + tile->offsets[0], head->query_stride};
+    if (head->group == 1 && tile->wide == head->head_dim)
+        return (row_matrix){source + tile->offsets[0], head->query_stride};
     for (size_t i = 0; i < tile->rows; i++)
-        memcpy(rows + i * head->head_dim, source + tile->offsets[i],
-               head->head_dim * sizeof(float));
-    return (row_matrix){rows, head->head_dim};
+        copy_row(source + tile->offsets[i], rows + i * tile->wide, head->head_dim);
+    return (row_matrix){rows, tile->wide};
+}
+
+/// Keys of k or v where they are; copied to `rows` where heads end in a part of a vector.
+static row_matrix pack_keys(const cairn_attention_head *head, const attention_tile *tile,
+                            key_range keys, const float *source, float *rows) {
+    source += keys.first * head->key_stride;
+    if (tile->wide == head->head_dim) return (row_matrix){source, head->key_stride};
+    for (size_t j = 0; j < keys.last - keys.first; j++, source += head->key_stride)
+        copy_row(source, rows + j * tile->wide, head->head_dim);
+    return (row_matrix){rows, tile->wide};
+}
+
+/// Writes the rows of `out` to where they belong, times their factors where there are any.
+static void unpack_rows(const cairn_attention_head *head, const attention_tile *tile,
+                        const float *factors, float *destination) {
+    for (size_t i = 0; i < tile->rows; i++)
+        for (size_t d = 0; d < head->head_dim; d += LANES) {
+            const v16 x = v16_load(tile->out + i * tile->wide + d);
+            v16_store_some(destination + tile->offsets[i] + d,
+                           factors ? x * v16_set(factors[i]) : x, head->head_dim - d);
+        }
 }
 
 CAIRN_INLINE void clear_floats(float *x, size_t count) {

@@ -69,6 +69,35 @@ CAIRN_INLINE float v16_sum(v16 x) {
     return lanes[0];
 }
 
+/// Each as `v16_sum` of one of sixteen vectors: every step adds the halves of what is left of two.
+CAIRN_INLINE v16 v16_sums(const v16 x[LANES]) {
+    v16 a[8], b[4], c[2];
+    for (size_t i = 0; i < 8; i++) {
+        const v16 y = x[2 * i], z = x[2 * i + 1];
+        a[i] = __builtin_shufflevector(y, z, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+            + __builtin_shufflevector(y, z, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29,
+                                      30, 31);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        const v16 y = a[2 * i], z = a[2 * i + 1];
+        b[i] = __builtin_shufflevector(y, z, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26,
+                                       27)
+            + __builtin_shufflevector(y, z, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30,
+                                      31);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const v16 y = b[2 * i], z = b[2 * i + 1];
+        c[i] = __builtin_shufflevector(y, z, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28,
+                                       29)
+            + __builtin_shufflevector(y, z, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30,
+                                      31);
+    }
+    return __builtin_shufflevector(c[0], c[1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
+                                   28, 30)
+        + __builtin_shufflevector(c[0], c[1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                  31);
+}
+
 /// fma on single numbers.
 CAIRN_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
