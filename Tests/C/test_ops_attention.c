@@ -15,23 +15,23 @@ typedef struct problem {
     size_t queries, keys, q_count, k_count, sum_count;
 } problem;
 
-/// `kept` of the last queries of each sequence; 0 keeps all.
-static problem make_problem(size_t heads, size_t kv_heads, size_t head_dim, size_t sequences,
-                            const uint32_t *lengths, bool causal, size_t window, size_t kept) {
+/// Sequences of so many queries and keys; the first query of each at its own position.
+static problem make_uneven(size_t heads, size_t kv_heads, size_t head_dim, size_t sequences,
+                           const uint32_t *queries, const uint32_t *keys, const uint32_t *first,
+                           bool causal, size_t window) {
     problem p = {.config = {.heads = heads, .kv_heads = kv_heads, .head_dim = head_dim,
                             .scale = (float)(1 / sqrt((double)head_dim)), .causal = causal,
                             .window = window, .sequence_count = sequences}};
     for (size_t s = 0; s < sequences; s++) {
-        const uint32_t queries = kept > 0 && kept < lengths[s] ? (uint32_t)kept : lengths[s];
-        p.query_offsets[s + 1] = p.query_offsets[s] + queries;
-        p.key_offsets[s + 1] = p.key_offsets[s] + lengths[s];
+        p.query_offsets[s + 1] = p.query_offsets[s] + queries[s];
+        p.key_offsets[s + 1] = p.key_offsets[s] + keys[s];
     }
     p.queries = p.query_offsets[sequences];
     p.keys = p.key_offsets[sequences];
     p.positions = exact(p.queries * sizeof(uint32_t));
     for (size_t s = 0; s < sequences; s++)
         for (uint32_t t = p.query_offsets[s]; t < p.query_offsets[s + 1]; t++)
-            p.positions[t] = lengths[s] - (p.query_offsets[s + 1] - t);
+            p.positions[t] = first[s] + (t - p.query_offsets[s]);
     p.q_count = p.queries * heads * head_dim;
     p.k_count = p.keys * kv_heads * head_dim;
     p.sum_count = p.queries * heads;
@@ -41,6 +41,18 @@ static problem make_problem(size_t heads, size_t kv_heads, size_t head_dim, size
     p.d_o = random_floats(p.q_count);
     for (size_t i = 0; i < p.q_count; i++) p.q[i] *= 3;
     return p;
+}
+
+/// `kept` of the last queries of each sequence; 0 keeps all.
+static problem make_problem(size_t heads, size_t kv_heads, size_t head_dim, size_t sequences,
+                            const uint32_t *lengths, bool causal, size_t window, size_t kept) {
+    uint32_t queries[MAX_SEQUENCES], first[MAX_SEQUENCES];
+    for (size_t s = 0; s < sequences; s++) {
+        queries[s] = kept > 0 && kept < lengths[s] ? (uint32_t)kept : lengths[s];
+        first[s] = lengths[s] - queries[s];
+    }
+    return make_uneven(heads, kv_heads, head_dim, sequences, queries, lengths, first, causal,
+                       window);
 }
 
 static void release(problem *p) {
@@ -143,7 +155,27 @@ static void check_backward(const char *name, const problem *p, const float *foun
     free(q), free(k), free(v), free(o);
 }
 
+/// Leaves NaN wherever a call puts its intermediate values.
+static void spoil_scratch(void) {
+    const uint32_t length = 48;
+    problem p = make_problem(8, 4, 128, 1, &length, false, 0, 0);
+    float *out = exact((p.q_count + 2 * p.k_count + p.sum_count) * sizeof(float));
+    float *sums = random_floats(p.sum_count);
+    memset(p.q, 0xff, p.q_count * sizeof(float));
+    memset(p.k, 0xff, p.k_count * sizeof(float));
+    memset(p.v, 0xff, p.k_count * sizeof(float));
+    memset(p.d_o, 0xff, p.q_count * sizeof(float));
+    p.o = p.d_o;
+    p.log_sums = sums;
+    for (size_t i = 0; i < ops_context_count; i++)
+        check(forward(ops_contexts[i], &p, out) == CAIRN_STATUS_OK
+                  && backward(ops_contexts[i], &p, out) == CAIRN_STATUS_OK, "attention of NaN");
+    free(out), free(sums);
+    release(&p);
+}
+
 static void check_problem(const char *name, problem p, size_t step) {
+    spoil_scratch();
     float *o = run_everywhere(name, forward, &p, p.q_count + p.sum_count);
     check_forward(name, &p, o);
     p.o = o;
@@ -169,6 +201,17 @@ static void check_problems(void) {
     check_problem("long", make_problem(2, 1, 16, 1, one, true, 0, 0), 0);
     check_problem("many heads", make_problem(70, 1, 4, 2, tiny, true, 0, 0), 41);
     check_problem("large head", make_problem(1, 1, 128, 4, mixed, false, 0, 0), 0);
+}
+
+/// Queries that see no key and keys that no query sees, alone and among others.
+static void check_unseen(void) {
+    const uint32_t queries[] = {3, 0, 5, 0, 4, 20}, keys[] = {0, 70, 5, 0, 90, 150};
+    const uint32_t behind[] = {0, 0, 0, 0, 200, 150}, last[] = {0, 0, 0, 0, 86, 130};
+    check_problem("no key", make_uneven(4, 2, 16, 6, queries, keys, last, false, 0), 61);
+    check_problem("no key, causal", make_uneven(4, 2, 16, 6, queries, keys, last, true, 0), 61);
+    check_problem("behind it", make_uneven(2, 2, 19, 6, queries, keys, behind, true, 9), 67);
+    check_problem("last window", make_uneven(2, 1, 16, 6, queries, keys, last, true, 9), 61);
+    check_problem("one window", make_uneven(2, 1, 16, 1, keys + 4, keys + 4, behind, true, 4), 61);
 }
 
 /// Each sequence alone and each query alone has the bits that it has among others.
@@ -282,6 +325,7 @@ static void check_refusals(void) {
 int main(void) {
     make_all_contexts();
     check_problems();
+    check_unseen();
     check_packing();
     check_nan();
     for (size_t i = 0; i < 40; i++) check_rope(random_below(30), random_below(5), random_below(40));

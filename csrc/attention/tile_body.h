@@ -164,12 +164,10 @@ typedef struct row_matrix {
     size_t stride;
 } row_matrix;
 
-/// The rows of q or d_o where they are; copied to `rows` where heads share keys or end in a part of
-/// a vector.
+/// The rows of q or d_o where they are; copied to `rows` where heads share keys.
 static row_matrix pack_rows(const cairn_attention_head *head, const attention_tile *tile,
                             const float *source, float *rows) {
-    if (head->group == 1 && tile->wide == head->head_dim)
-        return (row_matrix){source + tile->offsets[0], head->query_stride};
+    if (head->group == 1) return (row_matrix){source + tile->offsets[0], head->query_stride};
     for (size_t i = 0; i < tile->rows; i++)
         copy_row(source + tile->offsets[i], rows + i * tile->wide, head->head_dim);
     return (row_matrix){rows, tile->wide};
