@@ -11,10 +11,10 @@ static lookahead share_of(const cairn_matmul_plan *plan, const cairn_matmul_bloc
     const cairn_matrix *b = &plan->parts[block->part].b;
     if (b->transposed) {
         const size_t rows = (NR + count - 1) / count;
-        // fp32 that is rounded to pairs has two lines to a chunk.
-        const size_t lines = (block->count / words_of(plan, block)) * element_size(b->dtype) / sizeof(float);
+        // fp32 that is rounded to pairs has two lines to a chunk, halves that are widened a half.
+        const size_t bytes = CHUNK * (block->count / words_of(plan, block)) * element_size(b->dtype);
         return (lookahead){(uintptr_t)source.data + index * rows * source.stride, source.stride, rows,
-                           lines, lines * LINE};
+                           (bytes + LINE - 1) / LINE, bytes};
     }
     const size_t chunks = (words_of(plan, block) + CHUNK - 1) / CHUNK * count;
     const size_t rows = (block->count + chunks - 1) / chunks;

@@ -12,8 +12,9 @@
 #include "matmul/matmul_tile.h"
 #include "matmul/matmul_transpose.h"
 
-#include "matmul/matmul_first.h"
 #include "matmul/matmul_pack.h"
+
+#include "matmul/matmul_first.h"
 
 /// How a unit reads an operand: tile t begins at data + t * tile_stride; `step` leads one position
 /// on along k and, in A, `row_stride` one row down.
@@ -174,19 +175,13 @@ static operand_view view_b(const cairn_matmul_plan *plan, const cairn_matmul_blo
     return (operand_view){range->packed_b, NR * words_of(plan, block), 0, NR};
 }
 
-/// Where a tile's columns of B lie along a block; `kind` is what a first tile would pack.
+/// Where a tile's columns of B lie along a block.
 static panel_source source_of(const cairn_matmul_plan *plan, const cairn_matmul_block *block,
                               size_t j) {
     const cairn_matrix *b = &plan->parts[block->part].b;
     const size_t size = element_size(b->dtype);
     const size_t first = b->transposed ? j * b->stride + block->begin : block->begin * b->stride + j;
-    const bool is_paired = HAS_PAIRS && plan->rounds;
-    const source_kind plain = b->transposed ? SOURCE_LINES : SOURCE_ROWS;
-    const source_kind paired =
-        b->dtype == CAIRN_DTYPE_F32   ? (b->transposed ? SOURCE_ROUNDED_LINES : SOURCE_ROUNDED_ROWS)
-        : b->dtype == CAIRN_DTYPE_F16 ? (b->transposed ? SOURCE_HALF_LINES : SOURCE_HALF_ROWS)
-                                      : (b->transposed ? SOURCE_LINES : SOURCE_PAIRED_ROWS);
-    return (panel_source){is_paired ? paired : plain, (const char *)b->data + first * size,
+    return (panel_source){b->transposed, b->dtype, (const char *)b->data + first * size,
                           b->stride * size};
 }
 
@@ -197,8 +192,7 @@ static bool can_pack_in_tile(const cairn_matmul_plan *plan, const cairn_matmul_b
     const bool is_whole = rows == MR && t->j + NR <= plan->n && t->a_step == 1 &&
                           block->begin + block->count <= part->k && block->run_count == 1 &&
                           words_of(plan, block) % CHUNK == 0 && !plan->order;
-    if (plan->rounds) return HAS_PAIRS && is_whole && !is_quantized(part->b.dtype);
-    return is_whole && part->b.dtype == CAIRN_DTYPE_F32;
+    return is_whole && !is_quantized(part->b.dtype) && (HAS_PAIRS || !plan->rounds);
 }
 
 #include "matmul/matmul_ahead.h"

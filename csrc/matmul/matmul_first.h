@@ -4,26 +4,28 @@
 /// Packing is loads, shuffles and stores, multiplying is arithmetic: done in turns of four words,
 /// one hides behind the other, and a panel that only few row tiles read costs little to pack.
 
-/// How the panel's part of B is stored. What is in codes is packed beforehand, and fp16 that becomes
-/// fp32.
-typedef enum source_kind {
-    SOURCE_ROWS,          ///< Rows of fp32 across k.
-    SOURCE_LINES,         ///< Columns whose words lie along k: fp32, or bf16 in pairs.
-    SOURCE_PAIRED_ROWS,   ///< Rows of bf16 across k, to be paired.
-    SOURCE_ROUNDED_LINES, ///< Columns of fp32 along k, to be rounded to pairs.
-    SOURCE_ROUNDED_ROWS,  ///< Rows of fp32 across k, to be rounded to pairs.
-    SOURCE_HALF_LINES,    ///< Columns of fp16 along k, to be rounded to pairs.
-    SOURCE_HALF_ROWS      ///< Rows of fp16 across k, to be rounded to pairs.
+/// How the panel's part of B is stored; a constant wherever it is passed, so that no loop asks.
+/// What is in codes is packed beforehand.
+typedef struct source_kind {
+    bool is_lines;  ///< Columns that lie along k; else rows across k.
+    cairn_dtype dtype;
+    bool is_paired;  ///< A word of the panel is two bf16 numbers; else one fp32 number.
 } source_kind;
 
-/// Whether a chunk of each column is rounded to pairs before it is transposed.
-CAIRN_INLINE bool is_rounded_lines(const source_kind kind) {
-    return kind == SOURCE_ROUNDED_LINES || kind == SOURCE_HALF_LINES;
+/// Bytes that a word of the panel is made of.
+CAIRN_INLINE size_t bytes_per_word(const source_kind kind) {
+    return element_size(kind.dtype) * (kind.is_paired ? 2 : 1);
+}
+
+/// Whether a chunk of each line is converted before it is transposed.
+CAIRN_INLINE bool is_converted_lines(const source_kind kind) {
+    return kind.is_lines && kind.dtype != (kind.is_paired ? CAIRN_DTYPE_BF16 : CAIRN_DTYPE_F32);
 }
 
 /// A panel that is still to be packed.
 typedef struct panel_source {
-    source_kind kind;
+    bool is_lines;
+    cairn_dtype dtype;
     const char *data;
     size_t stride;  ///< Bytes from one stored row or line to the next.
 } panel_source;
@@ -47,10 +49,10 @@ CAIRN_INLINE void pack_paired_row(const char *even, const char *odd, float *pane
 #endif
 }
 
-/// Four words of the panel, from word w on.
+/// Four words of the panel, from word w on; lines in words.
 CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, size_t w,
                             float *panel) {
-    if (kind == SOURCE_LINES || is_rounded_lines(kind)) {
+    if (kind.is_lines) {
 #pragma clang loop unroll(full)
         for (size_t v = 0; v < NV; v++)
             store_four_transposed(source->data + v * LANES * source->stride + w * sizeof(float),
@@ -60,65 +62,40 @@ CAIRN_INLINE void pack_four(const panel_source *source, const source_kind kind, 
 #pragma clang loop unroll(full)
     for (size_t u = 0; u < 4; u++) {
         float *word = panel + u * NR;
-        if (kind == SOURCE_PAIRED_ROWS) {
-            const char *even = source->data + 2 * (w + u) * source->stride;
-            pack_paired_row(even, even + source->stride, word);
+        const char *row = source->data + (kind.is_paired ? 2 : 1) * (w + u) * source->stride;
+        if (kind.is_paired && kind.dtype == CAIRN_DTYPE_BF16) {
+            pack_paired_row(row, row + source->stride, word);
             continue;
         }
-        if (kind == SOURCE_ROUNDED_ROWS) {
-            const float *even = (const float *)(source->data + 2 * (w + u) * source->stride);
-            const float *odd = (const float *)((const char *)even + source->stride);
 #pragma clang loop unroll(full)
-            for (size_t v = 0; v < NV; v++)
-                v16_store(word + v * LANES,
-                          pairs_of_rows(v16_load(even + v * LANES), v16_load(odd + v * LANES)));
-            continue;
+        for (size_t v = 0; v < NV; v++) {
+            const v16 x = v16_load_as(row, kind.dtype, v * LANES);
+            v16_store(word + v * LANES,
+                      kind.is_paired ? pairs_of_rows(x, v16_load_as(row + source->stride, kind.dtype,
+                                                                    v * LANES))
+                                     : x);
         }
-        if (kind == SOURCE_HALF_ROWS) {
-            const char *even = source->data + 2 * (w + u) * source->stride;
-            const char *odd = even + source->stride;
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < NV; v++)
-                v16_store(word + v * LANES,
-                          pairs_of_rows(v16_load_as(even, CAIRN_DTYPE_F16, v * LANES),
-                                        v16_load_as(odd, CAIRN_DTYPE_F16, v * LANES)));
-            continue;
-        }
-        const float *row = (const float *)(source->data + (w + u) * source->stride);
-#pragma clang loop unroll(full)
-        for (size_t v = 0; v < NV; v++) v16_store(word + v * LANES, v16_load(row + v * LANES));
     }
 }
 
 /// Asks the first-level cache for what is packed some turns after word w: the lines of a chunk are
 /// so many, or so far apart, that no hardware foresees them.
 CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kind, size_t w) {
-    if (kind == SOURCE_LINES || kind == SOURCE_HALF_LINES) {
-        // A quarter of the lines of the next chunk at each of the four turns of this one.
-        // The end of each, for the line that it begins in is being read.
-        const uintptr_t next = (uintptr_t)source->data +
-                               (w % CHUNK) * (NR / CHUNK) * source->stride +
-                               (w / CHUNK + 2) * CHUNK * sizeof(float) - 1;
+    if (kind.is_lines) {
+        // At each turn a share of the columns of the next chunk, or of the next two that are in one
+        // line. The end of each line, for where it begins is being read.
+        const size_t bytes = bytes_per_word(kind);
+        const size_t span = bytes < sizeof(float) ? LINE / bytes : CHUNK, columns = NR * 4 / span;
+        const uintptr_t next = (uintptr_t)source->data + w % span / 4 * columns * source->stride +
+                               (w / span + 1) * span * bytes + LINE - 1;
 #pragma clang loop unroll(full)
-        for (size_t c = 0; c < NR / 4; c++)
-            __builtin_prefetch((const void *)(next + c * source->stride));
+        for (size_t c = 0; c < columns; c++)
+#pragma clang loop unroll(full)
+            for (size_t byte = 0; byte < span * bytes; byte += LINE)
+                __builtin_prefetch((const void *)(next + c * source->stride + byte));
         return;
     }
-    if (kind == SOURCE_ROUNDED_LINES) {
-        // Two lines of each column to the chunk.
-        const uintptr_t next = (uintptr_t)source->data +
-                               (w % CHUNK) * (NR / CHUNK) * source->stride +
-                               (w / CHUNK + 1) * 2 * CHUNK * sizeof(float) + LINE - 1;
-#pragma clang loop unroll(full)
-        for (size_t c = 0; c < NR / 4; c++) {
-            __builtin_prefetch((const void *)(next + c * source->stride));
-            __builtin_prefetch((const void *)(next + c * source->stride + LINE));
-        }
-        return;
-    }
-    const size_t rows = kind == SOURCE_ROWS ? 4 : 8;
-    const bool is_half = kind == SOURCE_PAIRED_ROWS || kind == SOURCE_HALF_ROWS;
-    const size_t width = NR * (is_half ? sizeof(uint16_t) : sizeof(float));
+    const size_t rows = kind.is_paired ? 8 : 4, width = NR * element_size(kind.dtype);
     const uintptr_t next = (uintptr_t)source->data + (w / 4 + 2) * rows * source->stride;
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) {
@@ -130,6 +107,21 @@ CAIRN_INLINE void fetch_source(const panel_source *source, const source_kind kin
     }
 }
 
+/// A chunk of each line from word w on, in words of the panel.
+CAIRN_INLINE void convert_lines(const panel_source *source, const source_kind kind, size_t w,
+                                float *lines) {
+    for (size_t c = 0; c < NR; c++) {
+        const char *line = source->data + c * source->stride;
+        const size_t first = kind.is_paired ? 2 * w : w;
+        v16 x = v16_load_as(line, kind.dtype, first);
+        if (is_converted_lines(kind) && kind.is_paired)
+            x = pairs_of_line(x, v16_load_as(line, kind.dtype, first + LANES));
+        else if (kind.is_paired)
+            x = v16_load_bytes(line + w * sizeof(float));
+        v16_store(lines + c * CHUNK, x);
+    }
+}
+
 // Lines that are this many bytes apart lie on two sets of a first-level cache at most, which has
 // 64 sets of 64 bytes. They drive each other out between one turn and the next, so that a chunk of
 // each is copied first. At other distances the copy would cost more than it saves.
@@ -138,9 +130,10 @@ enum { SETS_REPEAT = 2048 };
 /// A full tile of a block with one run, of `words` words, a multiple of CHUNK.
 CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_tile *t,
                                 const panel_source *source, float *panel, size_t words,
-                                const source_kind kind, const bool is_paired) {
-    const tile_shape shape = {MR, NV, is_paired};
-    const bool meets = kind == SOURCE_LINES && source->stride % SETS_REPEAT == 0;
+                                const source_kind kind) {
+    const tile_shape shape = {MR, NV, kind.is_paired};
+    const bool is_copied =
+        is_converted_lines(kind) || (kind.is_lines && source->stride % SETS_REPEAT == 0);
     float lines[NR * CHUNK];
     panel_source near = *source;
     size_t near_first = 0;
@@ -151,22 +144,10 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
         if (w % CHUNK == 0) {
             look_ahead(&t->next_a, w / CHUNK);
             look_ahead(&t->next_b, w / CHUNK);
-            if (is_rounded_lines(kind)) {
-                const cairn_dtype dtype =
-                    kind == SOURCE_HALF_LINES ? CAIRN_DTYPE_F16 : CAIRN_DTYPE_F32;
-                for (size_t c = 0; c < NR; c++) {
-                    const char *line = source->data + c * source->stride;
-                    v16_store(lines + c * CHUNK,
-                              pairs_of_line(v16_load_as(line, dtype, 2 * w),
-                                            v16_load_as(line, dtype, 2 * w + LANES)));
-                }
-            } else if (meets) {
-                for (size_t c = 0; c < NR; c++)
-                    v16_store(lines + c * CHUNK,
-                              v16_load_bytes(source->data + c * source->stride + w * sizeof(float)));
-            }
-            if (meets || is_rounded_lines(kind)) {
-                near = (panel_source){kind, (const char *)lines, CHUNK * sizeof(float)};
+            if (is_copied) {
+                convert_lines(source, kind, w, lines);
+                near.data = (const char *)lines;
+                near.stride = CHUNK * sizeof(float);
                 near_first = w;
             }
         }
@@ -179,22 +160,28 @@ CAIRN_INLINE void first_tile_of(const cairn_matmul_plan *plan, const register_ti
     end_run(plan, t, shape, t->runs->end, &acc);
 }
 
+CAIRN_INLINE void first_tile_of_type(const cairn_matmul_plan *plan, const register_tile *t,
+                                     const panel_source *source, float *panel, size_t words,
+                                     const cairn_dtype dtype) {
+    if (HAS_PAIRS && plan->rounds) {
+        if (source->is_lines)
+            first_tile_of(plan, t, source, panel, words, (source_kind){true, dtype, true});
+        else
+            first_tile_of(plan, t, source, panel, words, (source_kind){false, dtype, true});
+    } else {
+        if (source->is_lines)
+            first_tile_of(plan, t, source, panel, words, (source_kind){true, dtype, false});
+        else
+            first_tile_of(plan, t, source, panel, words, (source_kind){false, dtype, false});
+    }
+}
+
 static void matmul_first_tile(const cairn_matmul_plan *plan, const register_tile *t,
                               const panel_source *source, float *panel, size_t words) {
-    if (source->kind == SOURCE_PAIRED_ROWS)
-        first_tile_of(plan, t, source, panel, words, SOURCE_PAIRED_ROWS, true);
-    else if (source->kind == SOURCE_ROUNDED_LINES)
-        first_tile_of(plan, t, source, panel, words, SOURCE_ROUNDED_LINES, true);
-    else if (source->kind == SOURCE_ROUNDED_ROWS)
-        first_tile_of(plan, t, source, panel, words, SOURCE_ROUNDED_ROWS, true);
-    else if (source->kind == SOURCE_HALF_LINES)
-        first_tile_of(plan, t, source, panel, words, SOURCE_HALF_LINES, true);
-    else if (source->kind == SOURCE_HALF_ROWS)
-        first_tile_of(plan, t, source, panel, words, SOURCE_HALF_ROWS, true);
-    else if (source->kind == SOURCE_ROWS)
-        first_tile_of(plan, t, source, panel, words, SOURCE_ROWS, false);
-    else if (HAS_PAIRS && plan->rounds)
-        first_tile_of(plan, t, source, panel, words, SOURCE_LINES, true);
+    if (source->dtype == CAIRN_DTYPE_F32)
+        first_tile_of_type(plan, t, source, panel, words, CAIRN_DTYPE_F32);
+    else if (source->dtype == CAIRN_DTYPE_BF16)
+        first_tile_of_type(plan, t, source, panel, words, CAIRN_DTYPE_BF16);
     else
-        first_tile_of(plan, t, source, panel, words, SOURCE_LINES, false);
+        first_tile_of_type(plan, t, source, panel, words, CAIRN_DTYPE_F16);
 }
