@@ -10,6 +10,11 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#elif defined(__APPLE__)
+#include <malloc/malloc.h>
+#endif
 
 /// A huge page, and the size from which on a block is whole ones: at most a tenth is lost.
 enum { PAGE = 2 << 20, LEAST_PAGES = 10 };
@@ -28,6 +33,14 @@ static void *whole_pages(size_t bytes) {
 void *cairn_memory(size_t bytes) {
     if (bytes >= (size_t)LEAST_PAGES * PAGE) return whole_pages(bytes);
     return aligned_alloc(64, bytes > 0 ? (bytes + 63) / 64 * 64 : 64);
+}
+
+void cairn_release_freed_memory(void) {
+#if defined(__GLIBC__)
+    (void)malloc_trim(0);
+#elif defined(__APPLE__)
+    (void)malloc_zone_pressure_relief(NULL, 0);
+#endif
 }
 
 void *cairn_scratch(cairn_context *context, size_t bytes) {

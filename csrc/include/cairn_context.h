@@ -51,6 +51,10 @@ void cairn_context_lend_worker(cairn_context *context);
 /// Once for each `cairn_context_lend_worker`, before the context is destroyed.
 void cairn_context_take_back_worker(cairn_context *context);
 
+/// Gives back to the system what was freed and is held for the next allocation: small blocks, which
+/// an allocator keeps. Where the C library has no call for it, nothing happens.
+void cairn_release_freed_memory(void);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a run ends with: its best checkpoint on rows that neither trained nor chose it.
 
+import CairnEngine
 import CairnFormats
 import CairnModels
 import Foundation
@@ -16,6 +17,8 @@ extension FineTuneJob {
             try ranks.gather([FileManager.default.fileExists(atPath: best.path) ? 1 : 0])[0] == [1]
         else { return nil }
         let start = ContinuousClock.now
+        // The copy of the last save was many small tensors; the checkpoint is mapped in their stead.
+        FreedMemory.release()
         // In the place of the last parameters, and with the memory of training: a second model
         // beside the first one would be the largest thing that the run ever held.
         let model = tuner.model
