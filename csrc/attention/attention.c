@@ -66,8 +66,8 @@ static cairn_attention_head head_of(const attention_call *call, const attention_
 /// Where a worker takes this task and the following one as its own share, the latter; or null.
 static const attention_task *following_task(const attention_call *call, size_t tile,
                                             size_t worker) {
-    const size_t first = attention_share(call->task_count, worker, call->workers);
-    const size_t last = attention_share(call->task_count, worker + 1, call->workers);
+    const size_t first = cairn_share(call->task_count, worker, call->workers);
+    const size_t last = cairn_share(call->task_count, worker + 1, call->workers);
     return tile >= first && tile + 1 < last ? &call->tasks[tile + 1] : NULL;
 }
 

@@ -63,11 +63,6 @@ static inline size_t attention_keys(const cairn_attention_config *c, size_t sequ
     return c->key_offsets[sequence + 1] - c->key_offsets[sequence];
 }
 
-/// The first task of the share that a worker begins with, as cairn_parallel has it.
-static inline size_t attention_share(size_t tasks, size_t worker, size_t workers) {
-    return worker * tasks / workers;
-}
-
 /// Copies tasks, those of long sequences first: what is left at the end is short.
 static inline void attention_sort(const cairn_attention_config *c, size_t longest, size_t count,
                                   const attention_task *tasks, attention_task *sorted) {
@@ -101,8 +96,8 @@ static inline void attention_list(const cairn_attention_config *c, size_t tile, 
         written += attention_cut(c, i, tile, unsorted + written);
     }
     for (size_t w = 0; w < workers; w++) {
-        const size_t first = attention_share(count, w, workers);
-        const size_t last = attention_share(count, w + 1, workers);
+        const size_t first = cairn_share(count, w, workers);
+        const size_t last = cairn_share(count, w + 1, workers);
         attention_sort(c, longest, last - first, unsorted + first, tasks + first);
     }
 }

@@ -49,6 +49,12 @@ typedef struct cairn_range {
     size_t begin, end;
 } cairn_range;
 
+/// The first of `tiles` tiles that a worker takes before it helps others; its share ends where the
+/// next worker's begins.
+static inline size_t cairn_share(size_t tiles, size_t worker, size_t workers) {
+    return worker * tiles / workers;
+}
+
 static inline size_t cairn_tiles(size_t count, size_t grain) { return (count + grain - 1) / grain; }
 
 static inline cairn_range cairn_tile(size_t count, size_t grain, size_t tile) {

@@ -218,8 +218,9 @@ void cairn_parallel(cairn_context *context, size_t tiles, cairn_task task, const
     pool->arguments = arguments;
     const size_t count = pool->workers + 1;
     for (size_t i = 0; i < count; i++) {
-        atomic_store_explicit(&pool->shares[i].next, i * tiles / count, memory_order_relaxed);
-        pool->shares[i].end = (i + 1) * tiles / count;
+        atomic_store_explicit(&pool->shares[i].next, cairn_share(tiles, i, count),
+                              memory_order_relaxed);
+        pool->shares[i].end = cairn_share(tiles, i + 1, count);
     }
     atomic_fetch_add(&pool->state, 1);
     if (atomic_load(&pool->parked) > 0) {
